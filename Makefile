@@ -1,0 +1,55 @@
+# make demo   builds recipes/digits end to end
+# make test   everything that must hold before a change lands
+# Both make their own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
+
+PYTHON ?=
+EXTRAS ?=
+RECIPE ?= recipes/digits/recipe.yml
+export PYTHON
+
+# An environment is good while its inputs are: its stamp is named by their checksum.
+sum := $(shell (cat pyproject.toml constraints/pinned.txt .ci/environment; echo '$(CURDIR) $(PYTHON) $(EXTRAS)') | cksum | cut -d' ' -f1)
+comma := ,
+demo := .venv/ready-$(sum)
+test := .venv-test/ready-$(sum)
+
+.PHONY: demo test lint types check slow constraints wheel clean help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(demo)
+	@.venv/bin/kbuild build $(RECIPE)
+
+test: lint types check
+
+lint: $(test)
+	.venv-test/bin/ruff check .
+
+types: $(test)
+	.venv-test/bin/mypy
+
+check: $(test)
+	.venv-test/bin/python -m pytest -q -m 'not slow'
+
+slow: $(test)
+	.venv-test/bin/python -m pytest -q -m slow
+
+wheel: $(test)
+	.venv-test/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# Resolves the pinned versions anew for all Pythons at once; needs uv (pip install uv).
+constraints:
+	sed -n '/^#/p' constraints/pinned.txt > constraints/pinned.new
+	uv pip compile --quiet --universal --all-extras --python-version 3.10 --no-annotate --no-header \
+	    --no-emit-package kbuild --upgrade pyproject.toml >> constraints/pinned.new
+	mv constraints/pinned.new constraints/pinned.txt
+
+clean:
+	rm -rf .venv .venv-test build dist recipes/*/build
+
+$(demo):
+	@.ci/environment .venv $@ '$(EXTRAS)'
+
+$(test):
+	@.ci/environment .venv-test $@ 'test$(addprefix $(comma),$(EXTRAS))'
