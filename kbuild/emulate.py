@@ -1,0 +1,109 @@
+"""The emulator: runs a graph on integers, exactly, a batch at a time. Its results define what the other engines do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kbuild.fixed import FloatArray, IntArray, from_float
+from kbuild.ir import Graph, Node, OverflowCount
+
+CHUNK_ELEMENTS = 1 << 22  # values of the widest layer that are alive at once
+
+
+@dataclass
+class Run:
+    """Integers of the values that were asked for, by node name, and the overflow count of every node."""
+
+    values: dict[str, IntArray]
+    overflows: dict[str, int] = field(default_factory=dict)
+
+
+def quantize_inputs(graph: Graph, inputs: Mapping[str, FloatArray]) -> tuple[dict[str, IntArray], dict[str, int]]:
+    """Cast the float inputs (by node name, samples first) to the integers that enter the hardware, counting overflows.
+
+    Raises ValueError for a missing input, a wrong shape, NaN or infinity.
+    """
+    found, overflows = {}, {}
+    for node in graph.inputs:
+        x = _shaped(node, inputs)
+        found[node.name] = from_float(x, node.fixed())
+        low, high = (float(v) for v in node.fixed().range)
+        lsb = float(node.fixed().lsb)
+        overflows[node.name] = int(np.count_nonzero((x < low - lsb) | (x > high + lsb)))
+    if len({len(x) for x in found.values()}) > 1:
+        raise ValueError("the inputs have different numbers of samples")
+    return found, overflows
+
+
+def _shaped(node: Node, inputs: Mapping[str, FloatArray]) -> FloatArray:
+    if node.name not in inputs:
+        raise ValueError(f"the input {node.layer.name} is missing")
+    x = np.asarray(inputs[node.name], dtype=np.float64)
+    if x.ndim == 0 or x[:1].size != int(np.prod(node.shape)) * min(len(x), 1):
+        wanted = ", ".join(["samples", *map(str, node.shape)])
+        raise ValueError(f"the input {node.layer.name} has shape {x.shape}, not ({wanted})")
+    return x.reshape(len(x), *node.shape)
+
+
+def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> Run:
+    """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
+    kept = set(graph.outputs if keep is None else keep)
+    samples = len(next(iter(inputs.values())))
+    largest = max((int(np.prod(node.shape)) for node in graph), default=1)
+    chunk = max(CHUNK_ELEMENTS // max(largest, 1), 1)
+    parts: dict[str, list[IntArray]] = {name: [] for name in kept}
+    overflows = {node.name: OverflowCount() for node in graph}
+    for start in range(0, max(samples, 1), chunk):
+        for name, value in _values(graph, {k: v[start : start + chunk] for k, v in inputs.items()}, overflows):
+            if name in kept:
+                parts[name].append(value)
+    values = {name: part[0] if len(part) == 1 else np.concatenate(part) for name, part in parts.items()}
+    return Run(values, {name: count.values for name, count in overflows.items()})
+
+
+def _values(
+    graph: Graph, inputs: Mapping[str, IntArray], overflows: Mapping[str, OverflowCount]
+) -> Iterator[tuple[str, IntArray]]:
+    """Values in order; each is dropped after its last reader."""
+    last = {name: node.name for node in graph for name in node.inputs}
+    samples = len(next(iter(inputs.values())))
+    alive: dict[str, IntArray] = {}
+    for node in graph:
+        if node.op.kind == "input":
+            value = inputs[node.name]
+        else:
+            arguments = [alive[name] for name in node.inputs]
+            types = [graph[name].fixed() for name in node.inputs]
+            value = node.op.eval(arguments, types, node.fixed(), overflows[node.name])
+            if len(value) != samples:
+                value = np.broadcast_to(value, (samples, *value.shape[1:]))
+        yield node.name, value
+        alive[node.name] = value
+        for name in {*node.inputs, node.name}:
+            if last.get(name, name) == node.name and name in alive:
+                del alive[name]
+
+
+def run_float(
+    graph: Graph, inputs: Mapping[str, FloatArray], keep: Collection[str] | None = None
+) -> dict[str, FloatArray]:
+    """The graph in float64 (before or after its types are resolved): the reference when Keras is not there."""
+    kept = set(graph.outputs if keep is None else keep)
+    values: dict[str, FloatArray] = {}
+    last = {name: node.name for node in graph for name in node.inputs}
+    samples = 0
+    for node in graph:
+        if node.op.kind == "input":
+            value = _shaped(node, inputs)
+            samples = len(value)
+        else:
+            value = node.op.eval_float([values[name] for name in node.inputs])
+            value = value if len(value) == samples else np.broadcast_to(value, (samples, *value.shape[1:]))
+        values[node.name] = value
+        for name in node.inputs:
+            if last[name] == node.name and name not in kept:
+                values.pop(name, None)
+    return {name: value for name, value in values.items() if name in kept}

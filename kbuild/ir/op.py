@@ -1,0 +1,72 @@
+"""What every operation of the graph can do. The operations themselves are in `kbuild.ops`, one file each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kbuild.fixed import FixedType, FloatArray, IntArray
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class OverflowCount:
+    """How many values of one node were wrapped or saturated, and the largest magnitude that asked for room."""
+
+    values: int = 0
+
+    def add(self, count: int) -> None:
+        """Count `count` more values."""
+        self.values += count
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds of every element of a value, as float64 arrays of the value's shape: low <= element <= high."""
+
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True)
+class Op(ABC):
+    """An operation: typed fields, rules for shape and type, and its meaning on integers and on floats.
+
+    Shapes are without the batch axis; arrays given to `eval` and `eval_float` have it as their first axis.
+    `eval` on integers is the definition that C++ and Verilog are checked against.
+    """
+
+    kind: ClassVar[str]  # the name in the text form, in templates and in `kbuild layers`
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
+    variables: ClassVar[tuple[str, ...]] = ("result",)  # what `Precision` may set on a layer of this op
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        """Raise ValueError with a sentence when the fields contradict each other or the input shapes."""
+        low, high = self.arity
+        if len(shapes) < low or (high is not None and len(shapes) > high):
+            raise ValueError(f"{self.kind} takes {low if low == high else f'at least {low}'} inputs, not {len(shapes)}")
+
+    @abstractmethod
+    def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Shape of the result."""
+
+    @abstractmethod
+    def infer_type(self, types: Sequence[FixedType]) -> FixedType:
+        """The type of the result before it is cast: it holds every possible result exactly, where that is finite."""
+
+    @abstractmethod
+    def eval(
+        self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
+    ) -> IntArray:
+        """Integers of the type `result` for integers of the input types."""
+
+    @abstractmethod
+    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        """The real-valued operation in float64."""
+
+    @abstractmethod
+    def interval(self, inputs: Sequence[Interval]) -> Interval:
+        """Sound bounds of the result for bounds of the inputs (up to float64 rounding)."""

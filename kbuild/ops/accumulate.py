@@ -1,0 +1,132 @@
+"""Exact accumulation of products with constant weights, shared by the contractions.
+
+Each product, and the bias, is brought to the accumulator's LSB by its quantization mode and added. A wrapping
+accumulator may wrap once at the end, since that is modular; a saturating one saturates after each addition, in index
+order, bias first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kbuild.fixed import (
+    INT64_BITS,
+    FixedType,
+    IntArray,
+    Overflow,
+    Quantization,
+    bits_of,
+    compact,
+    limit,
+    quantize,
+    shift_left,
+    wide,
+)
+from kbuild.ir.op import OverflowCount
+from kbuild.ir.tensor import Tensor
+
+FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
+
+
+def exact_sum_bounds(
+    x: FixedType, weight: Tensor, bias: Tensor | None, fraction: int, partial: bool = False
+) -> tuple[int, int]:
+    """Smallest and largest sum over all columns, as integers with `fraction` fraction bits, for any x of its type.
+
+    weight is [K, N], bias [N] or None; x may be any integer x.min..x.max in each place. With `partial` the bounds
+    hold for the sum of any subset of the terms, bias included or not.
+    """
+    w = shift_left(weight.data, fraction - x.fraction - weight.fixed().fraction)
+    if bits_of(w) + x.width + int(w.shape[0]).bit_length() > INT64_BITS:
+        w = wide(w)
+    positive, negative = np.where(w > 0, w, 0).sum(axis=0), np.where(w < 0, w, 0).sum(axis=0)
+    low, high = positive * x.min + negative * x.max, positive * x.max + negative * x.min
+    if bias is not None:
+        offset = wide(shift_left(bias.data, fraction - bias.fixed().fraction))
+        low = wide(low) + (np.minimum(offset, 0) if partial else offset)
+        high = wide(high) + (np.maximum(offset, 0) if partial else offset)
+    return min(0, int(low.min())), max(0, int(high.max()))
+
+
+def accumulate(
+    x: IntArray, x_type: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType, overflow: OverflowCount
+) -> IntArray:
+    """Sums [B, N] of type `accum` for x [B, K] and weight [K, N]."""
+    shift = x_type.fraction + weight.fixed().fraction - accum.fraction
+    start = np.zeros(weight.shape[1], np.int64)
+    if bias is not None:
+        start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)
+    saturating = accum.overflow is not Overflow.WRAP
+    if saturating and not _cannot_overflow(x_type, weight, bias, accum):
+        return _saturating(x, weight.data, start, shift, accum, overflow)
+    # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
+    # that needs no rounding may be summed before it is shifted.
+    if shift <= 0:
+        sums = _add(matmul(shift_left(x, -shift), weight.data), start)
+    else:
+        sums = _rounding(x, weight.data, start, shift, accum.quantization)
+    result = limit(sums, accum)
+    overflow.add(int(np.count_nonzero(result != sums)))
+    return result
+
+
+def _cannot_overflow(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType) -> bool:
+    """Whether no partial sum, in any order, leaves the accumulator's range: then saturation is never needed."""
+    fraction = max(x.fraction + weight.fixed().fraction, accum.fraction, bias.fixed().fraction if bias else 0)
+    low, high = exact_sum_bounds(x, weight, bias, fraction, partial=True)
+    shift = fraction - accum.fraction
+    slack = (weight.shape[0] + 1) << shift  # rounding adds less than one LSB a term
+    floor = -accum.max if accum.overflow is Overflow.SAT_SYM else accum.min
+    return low - slack >= floor << shift and high + slack <= accum.max << shift
+
+
+def matmul(x: IntArray, w: IntArray) -> IntArray:
+    """Exact integer product of x [B, K] and w [K, N]: by float64 BLAS where that cannot round, else wider."""
+    bits = bits_of(x) + bits_of(w) + max(int(w.shape[0]) - 1, 0).bit_length()
+    if bits <= FLOAT64_BITS:
+        return (x.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)
+    if bits <= INT64_BITS:
+        return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
+    return compact(np.asarray(wide(x) @ wide(w)))
+
+
+def _add(sums: IntArray, start: IntArray) -> IntArray:
+    if sums.dtype != object and start.dtype != object and max(bits_of(sums), bits_of(start)) < INT64_BITS:
+        return sums + start
+    return compact(wide(sums) + wide(start))
+
+
+def _operands(x: IntArray, w: IntArray, start: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The operands in the narrowest integers in which no product and no sum of products can wrap."""
+    bits = max(bits_of(x) + bits_of(w), bits_of(start)) + int(w.shape[0]).bit_length() + 1
+    if bits <= 31:
+        return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
+    return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
+
+
+def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
+    x, w, start = _operands(x, w, start)
+    if x.dtype != object and shift > 31:
+        x, w, start = (a.astype(np.int64) for a in (x, w, start))
+    sums = np.repeat(start[np.newaxis], len(x), axis=0)
+    for k in range(w.shape[0]):
+        if w[k].any():
+            sums += quantize(x[:, k, np.newaxis] * w[k], shift, mode)
+    return compact(sums)
+
+
+def _saturating(
+    x: IntArray, w: IntArray, start: IntArray, shift: int, accum: FixedType, overflow: OverflowCount
+) -> IntArray:
+    extra = max(-shift, 0)
+    x, w, start = _operands(shift_left(x, extra), w, start)
+    x, w, start = (a if a.dtype == object else a.astype(np.int64) for a in (x, w, start))
+    first = limit(start, accum)
+    sums = np.repeat(first[np.newaxis], len(x), axis=0)
+    lost = np.repeat((first != start)[np.newaxis], len(x), axis=0)
+    for k in range(w.shape[0]):
+        exact = sums + quantize(x[:, k, np.newaxis] * w[k], max(shift, 0), accum.quantization)
+        sums = limit(exact, accum)
+        lost |= sums != exact
+    overflow.add(int(np.count_nonzero(lost)))
+    return sums

@@ -1,0 +1,55 @@
+"""The unary functions that become tables, in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from kbuild.fixed import FloatArray
+
+
+def _erf(x: FloatArray) -> FloatArray:
+    flat = [math.erf(v) for v in np.ravel(x).tolist()]
+    return np.array(flat, dtype=np.float64).reshape(np.shape(x))
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    small = np.exp(-np.abs(x))  # never overflows
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def _softplus(x: FloatArray) -> FloatArray:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _elu(x: FloatArray, alpha: float = 1.0) -> FloatArray:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _selu(x: FloatArray) -> FloatArray:
+    return 1.0507009873554804934193349852946 * _elu(x, 1.6732632423543772848170429916717)
+
+
+def _gelu(x: FloatArray) -> FloatArray:
+    return x * 0.5 * (1 + _erf(x / math.sqrt(2)))
+
+
+def _gelu_tanh(x: FloatArray) -> FloatArray:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "elu": _elu,  # parameter: alpha
+    "selu": _selu,
+    "softplus": _softplus,
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda x: x * _sigmoid(x),
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+    "exp": lambda x: np.exp(np.minimum(x, 700.0)),
+}

@@ -1,0 +1,75 @@
+"""`lut`: a unary function as a table over the actual input type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from kbuild.fixed import FixedType, FloatArray, IntArray, type_for
+from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.tensor import Tensor
+from kbuild.ops.casting import cast_into
+from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.lookup import index_of
+
+
+@dataclass(frozen=True)
+class Lut(Op):
+    """`y = table[(q - offset) >> shift]`, the index saturating at both ends, cast to the result.
+
+    function: a name in `kbuild.ops.functions`, with its parameters; table: [2**n] entries, None until tables are made;
+    offset: the input integer of the first entry; shift: log2 of the inputs that share an entry.
+    """
+
+    function: str
+    params: tuple[float, ...] = ()
+    table: Tensor | None = None
+    offset: int = 0
+    shift: int = 0
+
+    kind: ClassVar[str] = "lut"
+    variables: ClassVar[tuple[str, ...]] = ("table", "result")
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        super().verify(shapes)
+        if self.function not in FUNCTIONS:
+            raise ValueError(f"no function is called {self.function}")
+        if self.table is not None and (len(self.table.shape) != 1 or self.table.data.size == 0):
+            raise ValueError(f"the table has shape {self.table.shape}; it is a list")
+        if self.shift < 0:
+            raise ValueError("the shift of a table index is negative")
+
+    def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return shapes[0]
+
+    def made(self) -> Tensor:
+        """The table, which must exist by now."""
+        if self.table is None:
+            raise ValueError("the table is not made yet")
+        return self.table
+
+    def infer_type(self, types: Sequence[FixedType]) -> FixedType:
+        table = self.made()
+        return type_for(*table.bounds(), table.fixed().fraction)
+
+    def eval(
+        self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
+    ) -> IntArray:
+        table = self.made()
+        index = index_of(inputs[0], self.offset, self.shift, table.data.size)
+        return cast_into(table.data[index], table.fixed().fraction, result, overflow)
+
+    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        return FUNCTIONS[self.function](inputs[0], *self.params)
+
+    def interval(self, inputs: Sequence[Interval]) -> Interval:
+        # All functions here are smooth with at most one bend below zero: a fine grid over the interval, which for a
+        # monotonic function is exact at its ends, finds the extreme of the others to well within a table step.
+        steps = np.linspace(0.0, 1.0, 257)
+        low, high = inputs[0].low, inputs[0].high
+        values = np.stack([self.eval_float([low + (high - low) * s]) for s in steps])
+        dip = self.eval_float([np.clip(np.linspace(-2.0, 0.0, 257), low[..., None], high[..., None])]).min(axis=-1)
+        return Interval(np.minimum(values.min(axis=0), dip), values.max(axis=0))
