@@ -26,6 +26,7 @@ from pathlib import Path
 from kbuild.errors import MissingTool, StageError
 from kbuild.resources import user_cache
 
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02  # seconds between two looks at running processes
 _TERMINATION_GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _VERSION_TIMEOUT = 60.0
 _TAIL_LINES = 5
@@ -37,7 +38,7 @@ class Wheel:
     """The pip package that brings a tool, for machines that have none installed."""
 
     distribution: str  # as pip knows it
-    script: str  # console script beside the Python executable
+    script: str | None  # console script beside the Python executable
     extra: str | None = None  # the extra of kbuild that installs it; None: `pip install kbuild` does
     entry: str | None = None  # "module:function", where the package can be imported but has no script here
     module: tuple[str, ...] = ()  # arguments after `python -m`, for packages without a console script
@@ -65,6 +66,7 @@ class Program:
     spec: ToolSpec
     command: tuple[str, ...]
     origin: str  # "PATH", "pip" or the name of the environment variable
+    env: tuple[tuple[str, str], ...] = ()  # what it needs in its environment
 
     @property
     def name(self) -> str:
@@ -138,8 +140,8 @@ def _from_wheel(spec: ToolSpec) -> Program | None:
     wheel = spec.wheel
     if wheel is None:
         return None
-    for folder in script_folders() if wheel.script else ():
-        path = shutil.which(wheel.script, path=str(folder))
+    if wheel.script:
+        path = shutil.which(wheel.script, path=os.pathsep.join(map(str, script_folders())))
         if path:
             return Program(spec, (path,), "pip")
     if _wheel_version(wheel) is None:
@@ -160,6 +162,17 @@ def _wheel_version(wheel: Wheel) -> str | None:
         return metadata.version(wheel.distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def wheel_folder(wheel: Wheel, package: str) -> Path | None:
+    """Folder of an importable package that the pip package brings; it is not imported."""
+    from importlib import metadata
+
+    try:
+        folder = Path(str(metadata.distribution(wheel.distribution).locate_file(package)))
+    except metadata.PackageNotFoundError:
+        return None
+    return folder if folder.is_dir() else None
 
 
 # -- version ---------------------------------------------------------------------------------------
@@ -223,6 +236,20 @@ def _write_versions(memory: Mapping[str, object]) -> None:
 # -- running ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Job:
+    """One run of a tool in `cwd` with its whole output in `log`; `env` is added to the environment."""
+
+    program: Program
+    arguments: Sequence[str | Path]
+    cwd: Path
+    log: Path
+    env: Mapping[str, str] | None = None
+
+    def command(self) -> tuple[str, ...]:
+        return (*self.program.command, *(str(a) for a in self.arguments))
+
+
 def run(program: Program, arguments: Sequence[str | Path], *, cwd: Path, log: Path,
         project: Path | None = None, timeout: float | None = None, env: Mapping[str, str] | None = None,
         check: bool = True) -> Completed:
@@ -233,35 +260,83 @@ def run(program: Program, arguments: Sequence[str | Path], *, cwd: Path, log: Pa
     seconds; MissingTool when the program has vanished since it was found. On a timeout or any exception, an
     interrupt included, the tool and all its children in the process group are ended before this returns.
     """
-    command = (*program.command, *(str(a) for a in arguments))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    shown = _relative(log, project or cwd)
-    started = time.monotonic()
-    with log.open("wb") as output:
-        process = _start(program, command, cwd, output.fileno(), env)
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            _end_group(process)
-            raise StageError(f"{program.name} was still running after {timeout:g} s and was stopped.\n"
-                             f"  log: {shown}") from None
-        except BaseException:
-            _end_group(process)
-            raise
-    if code != 0 and check:
-        raise StageError(_failure(program, code, log, shown))
-    return Completed(command, code, time.monotonic() - started, log)
+    job = Job(program, arguments, cwd, log, env)
+    return run_all([job], project=project, timeout=timeout, check=check)[0]
 
 
-def _start(program: Program, command: tuple[str, ...], cwd: Path, output: int,
-           env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def run_all(jobs: Sequence[Job], *, at_once: int = 1, project: Path | None = None,
+            timeout: float | None = None, check: bool = True) -> list[Completed]:
+    """Run jobs, at most `at_once` at a time, started in order; the first failure stops the others.
+
+    `timeout` is for each job; errors and the end of processes are as for `run`.
+    """
+    waiting = list(reversed(jobs))
+    running: list[_Running] = []
+    done: dict[int, Completed] = {}
+    pause = _SHORTEST_PAUSE
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(_Running(len(jobs) - len(waiting), waiting[-1], timeout))
+                waiting.pop()
+            ended = [r for r in running if r.ended()]
+            running = [r for r in running if r not in ended]
+            for finished in ended:
+                done[finished.index] = finished.completed(project, check)
+            pause = _SHORTEST_PAUSE if ended else min(2 * pause, _LONGEST_PAUSE)
+            if running and not ended:
+                time.sleep(pause)
+    except _TimedOut as late:
+        shown = _relative(late.job.log, project or late.job.cwd)
+        raise StageError(f"{late.job.program.name} was still running after {timeout:g} s and was stopped.\n"
+                         f"  log: {shown}") from None
+    finally:
+        for unfinished in running:
+            _end_group(unfinished.process)
+    return [done[index] for index in range(len(jobs))]
+
+
+class _TimedOut(Exception):
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.job = job
+
+
+class _Running:
+    """A started job."""
+
+    def __init__(self, index: int, job: Job, timeout: float | None) -> None:
+        self.index = index
+        self.job = job
+        self.started = time.monotonic()
+        self.deadline = None if timeout is None else self.started + timeout
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("wb") as output:
+            self.process = _start(job, output.fileno())
+
+    def ended(self) -> bool:
+        if self.process.poll() is not None:
+            return True
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise _TimedOut(self.job)
+        return False
+
+    def completed(self, project: Path | None, check: bool) -> Completed:
+        job, code = self.job, self.process.returncode
+        if code != 0 and check:
+            raise StageError(_failure(job.program, code, job.log, _relative(job.log, project or job.cwd)))
+        return Completed(job.command(), code, time.monotonic() - self.started, job.log)
+
+
+def _start(job: Job, output: int) -> subprocess.Popen[bytes]:
+    program, cwd = job.program, job.cwd
     if not cwd.is_dir():
         raise StageError(f"{program.name} cannot be started in {cwd}: there is no such folder")
     # Messages are searched for "error": they have to be in English.
-    environment = {**os.environ, "LC_ALL": "C", **(env or {})}
+    environment = {**os.environ, "LC_ALL": "C", **dict(program.env), **(job.env or {})}
     try:
-        return subprocess.Popen(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                                stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(job.command(), cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
+                                stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     except (FileNotFoundError, PermissionError) as error:
         raise missing(program.spec, program.path) from error
     except OSError as error:
