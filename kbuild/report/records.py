@@ -1,0 +1,262 @@
+"""What the files in `reports/` hold, as frozen dataclasses; `documents.py` turns them into JSON and back.
+
+A field's name is its key in the JSON document; the published schemas are `schemas/<name>.schema.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+# -- synthesize.json -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a design takes of a device, in the device's own blocks.
+
+    lut: look-up tables (4-input on ECP5, iCE40, Gowin; up to 6-input on Xilinx; ALUTs on Cyclone V).
+    ff: flip-flops. dsp: multiplier blocks (MULT18X18D, SB_MAC16, DSP48, variable-precision DSP, ...).
+    bram: block memories of the smallest size that can be taken alone (ECP5, Gowin and Xilinx 18 kbit, so a
+    RAMB36 counts as 2; iCE40 4 kbit; Cyclone V M10K).
+    available: the same keys, as many as the part has, where known.
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+    available: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`fmax_mhz` and `met` are None where nothing was placed and the tool gave no estimate."""
+
+    fmax_mhz: float | None
+    clock_period_ns: float
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class SynthesisReport:
+    """One synthesis of the design. `source` is the step that the figures are from, e.g. nextpnr or vitis_hls."""
+
+    SCHEMA: ClassVar[str] = "kbuild/synthesize/1"
+
+    tool: str
+    version: str
+    part: str
+    source: str
+    resources: Resources
+    timing: Timing
+    latency_cycles: int | None = None
+    interval_cycles: int | None = None
+    cells: Mapping[str, int] | None = None  # the netlist's primitives, where the tool lists them
+    bitstream: str | None = None  # relative to OutputDir
+    notes: tuple[str, ...] = ()
+
+
+# -- simulate.json -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """One engine on the data set; `mismatches` counts samples that differ from the emulator in any output."""
+
+    samples: int
+    seconds: float
+    mismatches: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Agreement of the outputs with floating point: `source` is keras, file or float (the graph in float64)."""
+
+    source: str
+    samples: int
+    argmax_agreement: float | None  # of 1; None for regressions
+    max_abs_error: float
+    mean_abs_error: float
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer on the data set; the error is against the reference, None where that has no such layer."""
+
+    name: str
+    type: str  # of its result, e.g. fixed<16,6>
+    overflows: int
+    max_abs_error: float | None
+    class_name: str | None = None
+    enough_integer_bits: int | None = None  # the integer width that would not have overflowed
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What the engines ran on: `source` is file or random; a note says what that means for the figures."""
+
+    source: str
+    samples: int
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of samples whose argmax is the true label, in floating point and as built."""
+
+    samples: int
+    float_accuracy: float
+    fixed_accuracy: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the recipe's `Validation` asked for, and whether it holds."""
+
+    metric: str
+    value: float
+    minimum: float | None
+    met: bool
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """The engines against one another and against floating point."""
+
+    SCHEMA: ClassVar[str] = "kbuild/simulate/1"
+
+    engines: Mapping[str, EngineRun]
+    dataset: DataSet
+    reference: Reference
+    layers: tuple[LayerResult, ...]
+    latency_cycles: int | None = None  # from the RTL simulation
+    interval_cycles: int | None = None
+    accuracy: Accuracy | None = None
+    validation: Validation | None = None
+    notes: tuple[str, ...] = ()
+
+
+# -- parse.json, optimize.json -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model; the shape is without the samples' axis."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str | None = None
+
+
+@dataclass(frozen=True)
+class ParsedLayer:
+    """A layer as it was read."""
+
+    name: str
+    class_name: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class ParseReport:
+    """The model as it was read. `format` is h5, json or keras; files are relative to the recipe."""
+
+    SCHEMA: ClassVar[str] = "kbuild/parse/1"
+
+    model: str
+    format: str
+    files: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    layers: tuple[ParsedLayer, ...]
+    parameters: int
+    keras_version: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OptimizedLayer:
+    """A layer as it will be built: `types` by variable (result, weight, bias, accum, table, ...)."""
+
+    name: str
+    class_name: str
+    shape: tuple[int, ...]
+    types: Mapping[str, str]
+    strategy: str | None = None
+    reuse_factor: int | None = None
+    multiplications: int | None = None
+    table_error: float | None = None  # the largest, against the true function
+
+
+@dataclass(frozen=True)
+class PassRun:
+    """A pass that ran, and the number of nodes after it."""
+
+    name: str
+    nodes: int
+
+
+@dataclass(frozen=True)
+class OptimizeReport:
+    """The graph as it will be built."""
+
+    SCHEMA: ClassVar[str] = "kbuild/optimize/1"
+
+    backend: str
+    io_type: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    layers: tuple[OptimizedLayer, ...]
+    passes: tuple[PassRun, ...]
+    notes: tuple[str, ...] = ()
+
+
+# -- build.json ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage of a build: done, cached (its result was known), skipped or failed, and why."""
+
+    name: str
+    status: str
+    seconds: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """A limit of the recipe's `Budget`; `value` is None where nothing measured it."""
+
+    key: str
+    limit: float
+    value: float | None
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """The whole build on one page."""
+
+    SCHEMA: ClassVar[str] = "kbuild/build/1"
+
+    project: str
+    kbuild: str  # version
+    backend: str
+    part: str
+    io_type: str
+    clock_period_ns: float
+    stages: tuple[StageRun, ...]
+    reference: Reference | None = None
+    accuracy: Accuracy | None = None
+    validation: Validation | None = None
+    resources: Resources | None = None
+    timing: Timing | None = None
+    latency_cycles: int | None = None
+    interval_cycles: int | None = None
+    budget: tuple[BudgetLine, ...] = ()
+    notes: tuple[str, ...] = ()
