@@ -1,0 +1,109 @@
+"""Recipe file or dictionary → `Recipe`, with every error of it at once."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kbuild.config.build import build_recipe, output_dir, recipe_name
+from kbuild.config.checks import semantic_problems, shared_output_problems
+from kbuild.config.messages import schema_problems
+from kbuild.config.places import KeyPath, Place, Problem, raise_problems
+from kbuild.config.recipe import Recipe
+from kbuild.config.spelling import normalise
+from kbuild.config.sweep import apply_overrides
+from kbuild.config.yaml_positions import MAX_BYTES, MAX_DEPTH, Document, parse_documents, read_text
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> list[Recipe]:
+    """The recipes of a YAML file, one for each document.
+
+    `overrides` are `key.path=value` strings (the value is YAML), applied to every document before it is checked.
+    Raises `RecipeError` with all errors of the file, a line each: `file:line:column: key.path: what; remedy`.
+    """
+    path = Path(path)
+    label = str(path)
+    text = read_text(_read(path, label), label)
+    problems: list[Problem] = []
+    documents = parse_documents(text, label, problems)
+    base_dir = Path(os.path.abspath(path)).parent
+    for document in documents:
+        apply_overrides(document, overrides, problems)
+        problems += check_document(document, base_dir)
+    if not problems:
+        problems += shared_output_problems([(document, output_dir(document.data, base_dir)) for document in documents])
+    raise_problems(problems)
+    name = recipe_name(Path(os.path.abspath(path)))
+    names = [name] if len(documents) == 1 else [f"{name}-{number}" for number in range(1, len(documents) + 1)]
+    return [
+        build_recipe(document, base_dir, own_name, path, None)
+        for document, own_name in zip(documents, names, strict=True)
+    ]
+
+
+def recipe_from_dict(mapping: Mapping[str, Any], base_dir: Path) -> Recipe:
+    """The recipe that a dictionary of the same keys describes; paths are relative to `base_dir`.
+
+    A `KerasModel` that is no path is a live model and is kept as it is. Raises `RecipeError` as `load_recipe` does;
+    errors name the key path alone.
+    """
+    base_dir = Path(os.path.abspath(base_dir))
+    model = mapping.get("KerasModel")
+    live = model is not None and not isinstance(model, (str, os.PathLike))
+    given = {str(key): value for key, value in mapping.items() if not (live and key == "KerasModel")}
+    document = Document("", {}, Place())
+    document.data = _plain(given, document, ())
+    problems = check_document(document, base_dir, live)
+    raise_problems(problems)
+    return build_recipe(document, base_dir, _dict_name(document), None, model if live else None)
+
+
+def check_document(document: Document, base_dir: Path, live: bool = False) -> list[Problem]:
+    """Bring a document into its canonical spelling and return everything that is wrong with it."""
+    problems: list[Problem] = []
+    normalise(document, problems)
+    found, wrong = schema_problems(document)
+    return [*problems, *found, *semantic_problems(document, base_dir, wrong, live)]
+
+
+def _dict_name(document: Document) -> str:
+    name = document.data.get("ProjectName")
+    return name if isinstance(name, str) else "myproject"
+
+
+def _read(path: Path, label: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        message = "there is no such file; write the path of a recipe, or make one with kbuild init"
+    except IsADirectoryError:
+        message = "this is a folder; write the path of the recipe in it"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "unusable path"
+        message = f"the file cannot be read ({reason}); check its permissions"
+    raise_problems([Problem(Place(label), "", message)])
+    raise AssertionError
+
+
+def _plain(value: Any, document: Document, path: KeyPath) -> Any:
+    """Python objects → what YAML could have given; anything else becomes its text, which no key accepts."""
+    if path:
+        document.values[path] = Place()
+    if len(path) > MAX_DEPTH:
+        raise_problems([Problem(Place(), "", f"values are nested more than {MAX_DEPTH} deep; a recipe needs 6")])
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, document, (*path, str(key))) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner, document, (*path, index)) for index, inner in enumerate(value)]
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return float(value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)

@@ -1,0 +1,134 @@
+"""The published schema of a recipe: loading it, walking it, and validating against it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from kbuild.config.places import KeyPath
+from kbuild.resources import resource
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
+Schema = Mapping[str, Any]
+
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%")
+
+
+@cache
+def recipe_schema() -> Schema:
+    """`schemas/recipe.schema.json`, parsed."""
+    schema: Schema = json.loads(resource("schemas", "recipe.schema.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def resolved(schema: Schema) -> Schema:
+    """The schema with its `$ref` followed; keywords beside the `$ref` win."""
+    while "$ref" in schema:
+        target = recipe_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
+
+
+def properties(schema: Schema) -> Mapping[str, Schema]:
+    """Keys that a mapping may have, with their schemas."""
+    found: Mapping[str, Schema] = schema.get("properties", {})
+    return found
+
+
+def canonical_keys(schema: Schema) -> list[str]:
+    """The keys to suggest: without the other accepted spellings."""
+    return [name for name, sub in properties(schema).items() if "x-means" not in sub]
+
+
+def schema_at(path: KeyPath) -> Schema | None:
+    """The schema that the value at `path` has to obey, or None where no such key is known."""
+    schema = resolved(recipe_schema())
+    for part in path:
+        step = schema.get("items") if isinstance(part, int) else properties(schema).get(part)
+        if step is None and isinstance(part, str):
+            step = schema.get("additionalProperties")
+        if not isinstance(step, Mapping):
+            return None
+        schema = resolved(step)
+    return schema
+
+
+def default_of(key: str, backend: str) -> Any:
+    """Default of a top-level key for a backend, as it would be typed in YAML."""
+    schema = resolved(properties(recipe_schema())[key])
+    return schema.get("x-defaultByBackend", {}).get(backend, schema.get("default"))
+
+
+def places_of_key(key: str) -> Iterator[KeyPath]:
+    """Where a key would be known, e.g. `BramFactor` → `("HLSConfig", "Model", "BramFactor")`; outermost first."""
+    level: list[tuple[KeyPath, Schema]] = [((), resolved(recipe_schema()))]
+    while level:
+        deeper = []
+        for path, schema in level:
+            if key in canonical_keys(schema):
+                yield (*path, key)
+            deeper += [((*path, name), resolved(properties(schema)[name])) for name in canonical_keys(schema)]
+        level = deeper
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    formats = FormatChecker(formats=())
+    formats.checks("precision", ValueError)(_is_precision)
+    formats.checks("identifier", ValueError)(_is_identifier)
+    formats.checks("percent", ValueError)(_is_percent)
+    formats.checks("path", ValueError)(_is_path)
+    return Draft202012Validator(recipe_schema(), format_checker=formats)
+
+
+def validation_errors(data: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """What jsonschema finds wrong with a recipe in its canonical spelling."""
+    return _validator().iter_errors(data)
+
+
+def percent(text: str) -> float:
+    """`"27%"` → 0.27. Raises `ValueError` with a sentence."""
+    match = _PERCENT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f'"{text}" is not a percentage; write a number and a per cent sign, such as "12.5%"')
+    value = float(match[1])
+    if value >= 100:
+        raise ValueError(f'"{text}" leaves nothing of the clock period; write less than "100%"')
+    return value / 100
+
+
+def _is_percent(value: object) -> bool:
+    return not isinstance(value, str) or percent(value) >= 0
+
+
+def _is_precision(value: object) -> bool:
+    if isinstance(value, str) and value.strip().casefold() != "auto":
+        from kbuild.fixed import FixedType
+
+        FixedType.parse(value)
+    return True
+
+
+def _is_identifier(value: object) -> bool:
+    if isinstance(value, str):
+        from kbuild.config.identifiers import check_identifier
+
+        check_identifier(value)
+    return True
+
+
+def _is_path(value: object) -> bool:
+    if isinstance(value, str):
+        if any(ord(sign) < 32 for sign in value):
+            raise ValueError("a control character cannot stand in a path; write a path on one line")
+        if not value.strip():
+            raise ValueError("the path is blank; write the path of a file or folder")
+    return True

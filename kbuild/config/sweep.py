@@ -1,0 +1,139 @@
+"""Key paths as text, `--set key.path=value`, and the values that `Sweep` tries."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from kbuild.config.messages import schema_problems
+from kbuild.config.places import KeyPath, Place, Problem, key_text
+from kbuild.config.schema import canonical_keys, recipe_schema, resolved, schema_at
+from kbuild.config.spelling import normalise
+from kbuild.config.suggestions import remedy
+from kbuild.config.yaml_positions import Document, parse_value
+
+_PART = re.compile(r'"([^"]+)"|([^."=\[\]]+)')
+_SET = "--set"
+
+
+def split_key(text: str) -> tuple[str, ...]:
+    """`HLSConfig.LayerName."a.b".ReuseFactor` → its parts. Raises `ValueError` with a sentence."""
+    parts: list[str] = []
+    position = 0
+    while match := _PART.match(text, position):
+        parts.append(match[1] or match[2].strip())
+        position = match.end()
+        if position == len(text):
+            return tuple(parts)
+        if text[position] != ".":
+            break
+        position += 1
+    example = "HLSConfig.Model.ReuseFactor"
+    raise ValueError(f'"{text}" is no key path; write names with dots between them, such as {example}')
+
+
+def sweep_path(key: str) -> tuple[str, ...]:
+    """The full path of a key of `Sweep`; a bare key of HLSConfig.Model stands for itself."""
+    path = split_key(key)
+    if len(path) == 1 and path[0] not in canonical_keys(resolved(recipe_schema())):
+        return ("HLSConfig", "Model", *path)
+    return path
+
+
+def apply_overrides(document: Document, overrides: Sequence[str], problems: list[Problem]) -> None:
+    """Put every `key.path=value` into the document, in order; places become `--set`."""
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        while key.count('"') % 2 and equals:  # an equals sign inside quotes belongs to the name
+            more, equals, text = text.partition("=")
+            key += "=" + more
+        if not equals:
+            problems.append(Problem(Place(_SET), "", f'"{override}" has no value; write key.path=value'))
+            continue
+        try:
+            path = split_key(key.strip())
+        except ValueError as error:
+            problems.append(Problem(Place(_SET), "", str(error)))
+            continue
+        value, place = parse_value(text, _SET, problems)
+        _put(document, path, value, place, problems)
+
+
+def _put(document: Document, path: KeyPath, value: Any, place: Place, problems: list[Problem]) -> None:
+    data = document.data
+    for length, part in enumerate(path[:-1], 1):
+        here = path[:length]
+        if data.get(str(part)) is None:
+            data[str(part)] = {}
+            document.keys[here] = document.values[here] = Place(_SET)
+        inner = data[str(part)]
+        if not isinstance(inner, dict):
+            message = f"{key_text(here)} is no mapping in the file; set it as a whole"
+            problems.append(Problem(Place(_SET), key_text(path), message))
+            return
+        data = inner
+    for table in (document.keys, document.values):
+        for old in [old for old in table if old[: len(path)] == path]:
+            del table[old]
+    data[str(path[-1])] = value
+    document.keys[path] = Place(_SET)
+    _place_all(document, path, value, place)
+
+
+def _place_all(document: Document, path: KeyPath, value: Any, place: Place) -> None:
+    """Everything inside an override stands at the override; only a lone scalar has a text."""
+    document.values[path] = place if not isinstance(value, (dict, list)) else Place(_SET)
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for part, inner in items:
+        here = (*path, part)
+        document.keys[here] = Place(_SET)
+        _place_all(document, here, inner, Place(_SET))
+
+
+def sweep_problems(document: Document, wrong: set[KeyPath]) -> list[Problem]:
+    """Keys and values of `Sweep` that the recipe could not have; each is tried alone, as `--set` would."""
+    problems: list[Problem] = []
+    sweep = document.data.get("Sweep")
+    if not isinstance(sweep, dict):
+        return problems
+    for key, values in sweep.items():
+        here: KeyPath = ("Sweep", key)
+        place, shown = document.key_place(here), document.key(here)
+        try:
+            path = sweep_path(key)
+        except ValueError as error:
+            problems.append(Problem(place, shown, str(error)))
+            continue
+        if path[0] == "Sweep" or not _can_be_swept(path):
+            message = "unknown key; " + remedy(key, _candidates(), "known are for example")
+            problems.append(Problem(place, shown, message))
+        elif here not in wrong and isinstance(values, list):
+            problems += _value_problems(document, here, path, values)
+    return problems
+
+
+def _can_be_swept(path: KeyPath) -> bool:
+    schema = schema_at(path)
+    return schema is not None and schema.get("type") != "object" and path[-1] != "LayerName"
+
+
+def _candidates() -> list[str]:
+    model = schema_at(("HLSConfig", "Model"))
+    assert model is not None
+    return [*canonical_keys(model), "ClockPeriod", "ClockUncertainty", "Part", "IOType", "Backend"]
+
+
+def _value_problems(document: Document, here: KeyPath, path: KeyPath, values: list[Any]) -> list[Problem]:
+    problems = []
+    for index, value in enumerate(values):
+        place = document.place((*here, index))
+        trial = Document(document.label, {}, place)
+        found: list[Problem] = []
+        _put(trial, path, copy.deepcopy(value), place, found)
+        trial.values = {known: place for known in trial.values}
+        normalise(trial, found)
+        found += schema_problems(trial)[0]
+        problems += [Problem(place, document.key((*here, index)), problem.message) for problem in found]
+    return problems
