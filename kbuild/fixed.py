@@ -70,13 +70,18 @@ class FixedType:
 
     @property
     def min(self) -> int:
-        """Smallest integer `q` of the type (for SAT_SYM the cast never returns the lone most negative one)."""
+        """Smallest integer `q` of the type."""
         return -(1 << (self.width - 1)) if self.signed else 0
 
     @property
     def max(self) -> int:
         """Largest integer `q` of the type."""
         return (1 << (self.width - self.signed)) - 1
+
+    @property
+    def floor(self) -> int:
+        """Smallest integer that a saturating cast returns: `-max` for SAT_SYM, where one signed bit still holds -1."""
+        return min(-self.max, -1) if self.overflow is Overflow.SAT_SYM and self.signed else self.min
 
     @property
     def lsb(self) -> Fraction:
@@ -208,8 +213,7 @@ def contains(outer: FixedType, inner: FixedType) -> bool:
     shift = outer.fraction - inner.fraction
     if shift < 0:
         return False
-    low = -outer.max if outer.overflow is Overflow.SAT_SYM and outer.signed else outer.min
-    return inner.min << shift >= low and inner.max << shift <= outer.max
+    return inner.min << shift >= outer.floor and inner.max << shift <= outer.max
 
 
 # ---- arrays -----------------------------------------------------------------------------------------------------
@@ -249,22 +253,22 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
         return shift_left(q, -shift)
     if q.dtype != object and shift > INT64_BITS:
         q = wide(q)
-    half = 1 << (shift - 1)
     if mode is Quantization.TRN:
         return q >> shift
-    if mode is Quantization.TRN_ZERO:
-        return (q + np.where(q < 0, 2 * half - 1, 0)) >> shift
+    half = 1 << (shift - 1)
     if mode is Quantization.RND:
         return (q + half) >> shift
     if mode is Quantization.RND_MIN_INF:
         return (q + (half - 1)) >> shift
+    if mode is Quantization.RND_CONV:  # ties went up; take back those that became odd
+        up = (q + half) >> shift
+        return up - (up & ((q & (2 * half - 1)) == half).astype(q.dtype))
+    negative = (q < 0).astype(q.dtype)  # 0 or 1, of the dtype of q so that wide integers stay Python integers
+    if mode is Quantization.TRN_ZERO:
+        return (q + negative * (2 * half - 1)) >> shift
     if mode is Quantization.RND_ZERO:
-        return (q + np.where(q < 0, half, half - 1)) >> shift
-    if mode is Quantization.RND_INF:
-        return (q + np.where(q < 0, half - 1, half)) >> shift
-    up = (q + half) >> shift  # RND_CONV: ties went up; take back those that became odd
-    tie = (q & (2 * half - 1)) == half
-    return up - np.where(tie, up & 1, 0)
+        return (q + (half - 1) + negative) >> shift
+    return (q + half - negative) >> shift  # RND_INF
 
 
 def limit(q: IntArray, to: FixedType) -> IntArray:
@@ -277,9 +281,7 @@ def limit(q: IntArray, to: FixedType) -> IntArray:
         return compact(wrapped + low)
     if to.overflow is Overflow.SAT_ZERO:
         return compact(np.where((q < low) | (q > high), 0, q))
-    if to.overflow is Overflow.SAT_SYM and to.signed:
-        low = -high
-    return compact(np.minimum(np.maximum(q, low), high))
+    return compact(np.minimum(np.maximum(q, to.floor), high))
 
 
 def cast(q: IntArray, fraction: int, to: FixedType) -> IntArray:
@@ -311,20 +313,24 @@ def from_float(x: Any, to: FixedType) -> IntArray:
 
 
 def _round_floats(y: FloatArray, mode: Quantization) -> IntArray:
-    floor = np.floor(y)
-    rest = y - floor  # exact, or 1.0 for a negative value too small to matter to any mode but TRN
+    whole = np.trunc(y)
+    rest = np.abs(y - whole)  # exact, which the distance from the floor of a small negative number is not
     tie, negative = rest == 0.5, y < 0
-    odd = np.mod(floor, 2) == 1
-    up = {
-        Quantization.TRN: np.zeros(y.shape, bool),
-        Quantization.TRN_ZERO: negative & (rest > 0),
-        Quantization.RND: rest >= 0.5,
-        Quantization.RND_MIN_INF: rest > 0.5,
-        Quantization.RND_ZERO: (rest > 0.5) | (tie & negative),
-        Quantization.RND_INF: (rest > 0.5) | (tie & ~negative),
-        Quantization.RND_CONV: (rest > 0.5) | (tie & odd),
-    }[mode]
-    return floor.astype(np.int64) + up
+    if mode is Quantization.TRN:
+        away = negative & (rest > 0)
+    elif mode is Quantization.TRN_ZERO:
+        away = np.zeros(y.shape, bool)
+    elif mode is Quantization.RND:
+        away = (rest > 0.5) | (tie & ~negative)
+    elif mode is Quantization.RND_MIN_INF:
+        away = (rest > 0.5) | (tie & negative)
+    elif mode is Quantization.RND_ZERO:
+        away = rest > 0.5
+    elif mode is Quantization.RND_INF:
+        away = rest >= 0.5
+    else:
+        away = (rest > 0.5) | (tie & (np.mod(whole, 2) != 0))
+    return whole.astype(np.int64) + np.where(negative, -1, 1) * away
 
 
 def _round_exactly(values: FloatArray, to: FixedType) -> IntArray:
@@ -332,7 +338,7 @@ def _round_exactly(values: FloatArray, to: FixedType) -> IntArray:
     for index, value in np.ndenumerate(values):
         numerator, denominator = float(value).as_integer_ratio()
         down = denominator.bit_length() - 1 - to.fraction  # value / lsb = numerator / 2**down
-        out[index] = int(quantize(np.array(numerator, dtype=object), down, to.quantization))
+        out[index] = int(quantize(np.array([numerator], dtype=object), down, to.quantization)[0])
     return out
 
 

@@ -9,7 +9,7 @@
 //   - SAT_SYM equals SAT for unsigned types, and one signed bit holds -1 and 0 even there;
 //   - shifts by an integer keep the type and drop bits: neither rounding nor saturation applies;
 //   - ap_fixed::to_int() rounds towards zero, ac_fixed::to_int() down; ++ adds 1 to ap_fixed, one LSB to ac_fixed;
-//   - ap_int += ap_fixed drops the fraction of the right side first.
+//   - ap_int += ap_fixed and ac_int += ac_fixed drop the fraction of the right side first.
 // Refused at compile time: AP_WRAP with N > 0 saturated bits, AP_WRAP_SM, ap_* mixed with ac_*, arithmetic with float.
 #ifndef KFIXED_H
 #define KFIXED_H
@@ -97,10 +97,12 @@ template <flavour F, int W, int I, bool S, quantization Q, overflow O, int N, fl
 constexpr const num<W, I, S, Q, O, N, F2>& operand(const num<W, I, S, Q, O, N, F2>& x) {
     return x;
 }
-// The right side of an in-place operation on an ap_int loses its fraction first.
+// The right side of an in-place operation on an integer loses its fraction first.
 template <flavour F, class X>
 constexpr auto whole(const X& x) {
-    if constexpr (F == ap_integer && X::rules == ap_real)
+    if constexpr (is_integer(F) && X::rules == ac_real)
+        return x.to_ac_int();
+    else if constexpr (is_integer(F) && X::rules == ap_real)
         return plain<max_of(X::iwidth, 1), max_of(X::iwidth, 1), X::sign, ap_integer>(x);
     else
         return x;
