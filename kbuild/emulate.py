@@ -92,6 +92,11 @@ def run_float(
 ) -> dict[str, FloatArray]:
     """The graph in float64 (before or after its types are resolved): the reference when Keras is not there."""
     kept = set(graph.outputs if keep is None else keep)
+    return {name: value for name, value in float_values(graph, inputs) if name in kept}
+
+
+def float_values(graph: Graph, inputs: Mapping[str, FloatArray]) -> Iterator[tuple[str, FloatArray]]:
+    """Name and float64 value of each node in order; a value is dropped after its last reader."""
     values: dict[str, FloatArray] = {}
     last = {name: node.name for node in graph for name in node.inputs}
     samples = 0
@@ -102,8 +107,8 @@ def run_float(
         else:
             value = node.op.eval_float([values[name] for name in node.inputs])
             value = value if len(value) == samples else np.broadcast_to(value, (samples, *value.shape[1:]))
+        yield node.name, value
         values[node.name] = value
-        for name in node.inputs:
-            if last[name] == node.name and name not in kept:
+        for name in {*node.inputs, node.name}:
+            if last.get(name, name) == node.name:
                 values.pop(name, None)
-    return {name: value for name, value in values.items() if name in kept}

@@ -1,0 +1,54 @@
+"""What passes may know beside the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kbuild.config import LayerInfo, LayerSettings
+from kbuild.fixed import FixedType, FloatArray
+from kbuild.ir import Graph, Node
+
+VALUE_WIDTH = 16  # bits of a weight or a value whose precision is automatic
+
+
+@dataclass(frozen=True)
+class Context:
+    """Resolved settings by layer name, the target, and what is known of the inputs (by input node name).
+
+    calibration: samples, first axis; ranges: declared (low, high) of an input. A layer without settings is automatic.
+    """
+
+    settings: Mapping[str, LayerSettings] = field(default_factory=dict)
+    backend: str = "Vitis"
+    io_type: str = "io_parallel"
+    calibration: Mapping[str, FloatArray] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def settings_of(self, node: Node) -> LayerSettings | None:
+        """Settings of the layer the node came from."""
+        return self.settings.get(node.layer.name)
+
+    def type_of(self, node: Node, variable: str) -> FixedType | None:
+        """The type the user gave to a variable of the node's layer; None for `auto`."""
+        settings = self.settings_of(node)
+        return None if settings is None else settings.type_of(variable)
+
+    def width_of(self, node: Node) -> int:
+        """The widest type that `auto` may choose for the node's weights and values."""
+        settings = self.settings_of(node)
+        maximum = None if settings is None else settings.maximum.value
+        return VALUE_WIDTH if maximum is None else maximum.width
+
+
+def layer_infos(graph: Graph) -> list[LayerInfo]:
+    """The layers of a graph fresh from the front end, with the precision variables of all their nodes."""
+    found: dict[str, LayerInfo] = {}
+    for node in graph:
+        known = found.get(node.layer.name)
+        variables = [*(known.variables if known else ()), *node.op.variables]
+        aliases = ("Softmax",) if node.op.kind == "softmax" and node.layer.class_name != "Softmax" else ()
+        found[node.layer.name] = LayerInfo(
+            node.layer.name, node.layer.class_name, tuple(dict.fromkeys(variables)), type_aliases=aliases
+        )
+    return list(found.values())

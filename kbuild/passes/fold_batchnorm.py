@@ -1,0 +1,50 @@
+"""Fold a scale-and-shift (BatchNormalization) into the dense layer before it.
+
+Only where every type of both layers is automatic: with explicit types each layer rounds once, and two roundings are not
+one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kbuild.ir import Graph, Node, Tensor
+from kbuild.ops.affine import Affine
+from kbuild.ops.dense import Dense
+from kbuild.passes.context import Context
+
+
+def run(graph: Graph, context: Context) -> Graph:
+    """The graph with one dense node, under the name of the normalisation, in place of each pair."""
+    for node in graph.nodes:
+        source = _foldable(graph, graph[node.name], context)
+        if source is not None:
+            graph = _folded(graph, source, graph[node.name])
+    return graph
+
+
+def _foldable(graph: Graph, node: Node, context: Context) -> Node | None:
+    """The dense node that the affine node can be folded into."""
+    if not isinstance(node.op, Affine):
+        return None
+    source = graph[node.inputs[0]]
+    alone = len(graph.users[source.name]) == 1 and source.name not in graph.outputs
+    last_axis_only = all(n == 1 for t in (node.op.scale, node.op.bias) for n in t.shape[:-1])
+    automatic = all(context.type_of(n, variable) is None for n in (source, node) for variable in n.op.variables)
+    return source if isinstance(source.op, Dense) and alone and last_axis_only and automatic else None
+
+
+def _folded(graph: Graph, source: Node, node: Node) -> Graph:
+    if not isinstance(source.op, Dense) or not isinstance(node.op, Affine):
+        raise TypeError("only an affine node after a dense node can be folded")
+    scale, shift = node.op.scale.floats().reshape(-1), node.op.bias.floats().reshape(-1)
+    bias = source.op.bias.floats() if source.op.bias is not None else 0.0
+    merged = replace(
+        source.op,
+        weight=Tensor(source.op.weight.floats() * scale),
+        bias=Tensor(np.broadcast_to(bias * scale + shift, source.shape[-1:])),
+    )
+    result = replace(node, op=merged, inputs=source.inputs)
+    return graph.with_nodes(result if n.name == node.name else n for n in graph if n.name != source.name)

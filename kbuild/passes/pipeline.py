@@ -1,0 +1,35 @@
+"""The order of the passes. The graph is verified after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kbuild.ir import Graph, verify
+from kbuild.passes import (
+    dead_code,
+    drop_identity,
+    fold_batchnorm,
+    fold_constants,
+    resolve_precision,
+    resolve_strategy,
+)
+from kbuild.passes.context import Context
+
+Pass = Callable[[Graph, Context], Graph]
+
+PIPELINE: tuple[Pass, ...] = (
+    drop_identity.run,
+    fold_constants.run,
+    resolve_strategy.run,
+    fold_batchnorm.run,
+    dead_code.run,
+    resolve_precision.run,
+)
+
+
+def optimize(graph: Graph, context: Context) -> Graph:
+    """The fixed-point graph that is printed, from the float graph of the front end."""
+    verify(graph)
+    for step in PIPELINE:
+        graph = verify(step(graph, context))
+    return graph

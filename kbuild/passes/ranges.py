@@ -1,0 +1,98 @@
+"""What values the inputs and the layers take: from calibration data, declared ranges, or the input's type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kbuild.emulate import float_values
+from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
+from kbuild.ir import Graph, Node
+from kbuild.passes.context import VALUE_WIDTH, Context
+
+DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
+MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little
+CALIBRATION_SAMPLES = 4096
+SYNTHETIC_SAMPLES = 512
+
+
+def input_type(node: Node, context: Context) -> FixedType:
+    """The type of a model input: the user's, else from its data, else from its declared range, else fixed<16,6>."""
+    given = context.type_of(node, "result")
+    if given is not None:
+        return given
+    data = context.calibration.get(node.name)
+    if data is not None and data.size:
+        return data_type(data)
+    if node.name in context.ranges:
+        low, high = context.ranges[node.name]
+        return range_type(low, high, VALUE_WIDTH)
+    return DEFAULT_INPUT
+
+
+def data_type(data: FloatArray) -> FixedType:
+    """The smallest type, of at most the value width, for the values themselves.
+
+    Data on a coarse grid (pixels, counts) keep exactly that grid; others get all fraction bits that fit.
+    """
+    low, high = float(data.min()), float(data.max())
+    fraction = _exact_fraction(data)
+    if fraction is not None:
+        exact = type_for(int(np.ldexp(low, fraction)), int(np.ldexp(high, fraction)), fraction)
+        if exact.width <= VALUE_WIDTH:
+            return exact.with_modes(Quantization.RND, Overflow.SAT)
+    return range_type(low * MARGIN, high * MARGIN, VALUE_WIDTH)
+
+
+def _exact_fraction(data: FloatArray) -> int | None:
+    """The least number of fraction bits that all the values need, if at most the value width."""
+    for fraction in range(-VALUE_WIDTH, VALUE_WIDTH + 1):
+        scaled = np.ldexp(data, fraction)
+        if np.abs(scaled).max() < 2.0**VALUE_WIDTH and np.array_equal(scaled, np.floor(scaled)):
+            return fraction
+    return None
+
+
+def range_type(low: float, high: float, width: int) -> FixedType:
+    """The type of this width with the finest LSB that holds low..high; rounds to nearest and saturates."""
+    signed = low < 0
+    integer = integer_bits(low, high)
+    return FixedType(width, integer, signed, Quantization.RND, Overflow.SAT)
+
+
+def integer_bits(low: float, high: float) -> int:
+    """The least number of integer bits, the sign included where low < 0, such that low..high is in range."""
+    largest = max(abs(low), abs(high), 2.0**-64)
+    bits = int(np.frexp(largest)[1])  # largest < 2**bits
+    return bits + (1 if low < 0 else 0)
+
+
+def synthetic_inputs(
+    graph: Graph, bounds: Mapping[str, tuple[float, float]], samples: int, seed: int = 0
+) -> dict[str, FloatArray]:
+    """Seeded uniform samples of each input within its bounds, by input node name."""
+    rng = np.random.default_rng(seed)
+    return {
+        node.name: rng.uniform(bounds[node.name][0], bounds[node.name][1], (samples, *node.shape))
+        for node in graph.inputs
+    }
+
+
+def input_bounds(node: Node, of: FixedType, context: Context) -> tuple[float, float]:
+    """The range that values of an input are assumed to have: declared, or that of its type."""
+    low, high = (float(end) for end in of.range)
+    return context.ranges.get(node.name, (low, high))
+
+
+def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> dict[str, tuple[float, float]]:
+    """Smallest and largest float64 value of each node over the calibration data, or over synthetic inputs without it.
+
+    `types` are the types of the inputs. Where data are missing for some inputs, all are synthetic.
+    """
+    if all(node.name in context.calibration for node in graph.inputs):
+        inputs = {node.name: context.calibration[node.name][:CALIBRATION_SAMPLES] for node in graph.inputs}
+    else:
+        bounds = {node.name: input_bounds(node, types[node.name], context) for node in graph.inputs}
+        inputs = synthetic_inputs(graph, bounds, SYNTHETIC_SAMPLES)
+    return {name: (float(value.min()), float(value.max())) for name, value in float_values(graph, inputs)}

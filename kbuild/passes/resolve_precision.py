@@ -1,0 +1,204 @@
+"""Give every constant and every value its type: the user's where given, else chosen from the ranges that are known.
+
+One sweep from the inputs. Weights become integers; the accumulator is exact; a result that is not exact within the
+value width gets integer bits for the values it is known to take and fraction bits for the rest. It wraps only where no
+value can leave the range, and saturates otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kbuild.errors import RecipeError
+from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
+from kbuild.ir import Graph, Interval, Node, Op, Tensor
+from kbuild.ops.affine import Affine
+from kbuild.ops.constant import Constant
+from kbuild.ops.dense import Dense
+from kbuild.ops.lut import Lut
+from kbuild.ops.relu import Relu
+from kbuild.ops.softmax import Softmax
+from kbuild.passes.context import Context
+from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
+from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen of it, the context."""
+
+    node: Node
+    types: tuple[FixedType, ...]
+    intervals: tuple[Interval, ...]
+    seen: Span
+    context: Context
+
+    @property
+    def width(self) -> int:
+        """The widest automatic type."""
+        return self.context.width_of(self.node)
+
+    @property
+    def table_size(self) -> int | None:
+        """The user's `TableSize`."""
+        settings = self.context.settings_of(self.node)
+        return None if settings is None else settings.table_size.value
+
+    def given(self, variable: str) -> FixedType | None:
+        """The user's type, None for `auto`."""
+        return self.context.type_of(self.node, variable)
+
+    def constant(self, tensor: Tensor, variable: str) -> Tensor:
+        """A float constant as integers of the given type, or of the best one of the value width."""
+        return tensor.quantized(self.given(variable) or constant_type(tensor, self.width))
+
+    def result(self, op: Op) -> FixedType:
+        """The user's type, else the exact one where it is narrow enough, else the one fitted to the range."""
+        given = self.given("result")
+        if given is not None:
+            return given
+        exact = op.infer_type(self.types)
+        if exact.width <= self.width:
+            return exact.plain()
+        return fitted_type(exact, self.width, _span(op.interval(self.intervals)), self.seen)
+
+
+def run(graph: Graph, context: Context) -> Graph:
+    """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
+    types = {node.name: input_type(node, context) for node in graph.inputs}
+    seen = observed(graph, types, context)
+    intervals: dict[str, Interval] = {}
+    done: dict[str, Node] = {}
+    for node in graph:
+        if node.op.kind == "input":
+            resolved = replace(node, type=types[node.name])
+            sound = _type_interval(resolved)
+        else:
+            sources = tuple(done[name].fixed() for name in node.inputs)
+            arguments = tuple(intervals[name] for name in node.inputs)
+            op, of = _RULES.get(node.op.kind, _plain)(
+                node.op, Resolver(node, sources, arguments, seen[node.name], context)
+            )
+            resolved, sound = replace(node, op=op, type=of), op.interval(arguments)
+        done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
+    return graph.with_nodes(done.values())
+
+
+def constant_type(tensor: Tensor, width: int) -> FixedType:
+    """The smallest type that holds the values exactly; else `width` bits, rounding to nearest, never wrapping."""
+    values = tensor.floats()
+    if not values.any():
+        return FixedType(1, 1, signed=False)
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    fraction = width - integer_bits(low, high)
+    used = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
+    while not (used & 1).any():
+        used, fraction = used >> 1, fraction - 1
+    return type_for(int(used.min()), int(used.max()), fraction).with_modes(Quantization.RND, Overflow.SAT)
+
+
+def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
+    """At most `width` bits: integer bits for what was seen, with a margin, or for all that can be, if that is less."""
+    low, high = max(sound[0], min(seen[0] * MARGIN, 0.0)), min(sound[1], max(seen[1] * MARGIN, 0.0))
+    if high <= low:
+        low, high = sound
+    integer = integer_bits(low, high)
+    fraction = min(exact.fraction, width - integer)
+    of = FixedType(max(fraction + integer, 1), integer, low < 0)
+    quantization = Quantization.RND if fraction < exact.fraction else Quantization.TRN
+    least, largest = (float(end) for end in of.range)
+    safe = least <= sound[0] and sound[1] <= largest - float(of.lsb)
+    return of.with_modes(quantization, Overflow.WRAP if safe else Overflow.SAT)
+
+
+# ---- the rules of the ops: the op with its constants, and the type of its result ---------------------------------
+
+Rule = Callable[[Op, Resolver], tuple[Op, FixedType]]
+
+
+def _plain(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    return op, resolver.result(op)
+
+
+def _dense(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Dense)
+    bias = None if op.bias is None else resolver.constant(op.bias, "bias")
+    typed = replace(op, weight=resolver.constant(op.weight, "weight"), bias=bias)
+    typed = replace(typed, accum=resolver.given("accum") or typed.sum_type(resolver.types[0]))
+    return typed, resolver.result(typed)
+
+
+def _affine(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Affine)
+    typed = replace(op, scale=resolver.constant(op.scale, "scale"), bias=resolver.constant(op.bias, "bias"))
+    return typed, resolver.result(typed)
+
+
+def _relu(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Relu)
+    slope = None if op.slope is None else resolver.constant(op.slope, "slope")
+    threshold = None if op.threshold is None else resolver.constant(op.threshold, "threshold")
+    top = None if op.max_value is None else op.max_value.quantized(constant_type(op.max_value, resolver.width))
+    typed = replace(op, slope=slope, threshold=threshold, max_value=top)
+    return typed, resolver.result(typed)
+
+
+def _constant(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Constant)
+    typed = replace(op, value=resolver.constant(op.value, "weight"))
+    return typed, resolver.result(typed)
+
+
+def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Lut)
+    span = _span(resolver.intervals[0])
+    typed = lut_table(op, resolver.types[0], span, resolver.table_size, resolver.given("table"))
+    return typed, resolver.result(typed)
+
+
+def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Softmax)
+    settings = resolver.context.settings_of(resolver.node)
+    chosen = None if settings is None else settings.implementation.value
+    typed = replace(op, implementation=chosen or op.implementation)
+    length, span = resolver.node.shape[-1], _span(resolver.intervals[0])
+    exponents = exponents_of(typed, resolver.types[0], span, length, resolver.table_size)
+    exp_table, inv_table, result = (resolver.given(name) for name in ("exp_table", "inv_table", "result"))
+    try:
+        return softmax_tables(typed, exponents, exp_table, inv_table, result)
+    except ValueError as error:
+        raise RecipeError(f"layer {resolver.node.layer.name}: {error}") from error
+
+
+_RULES: dict[str, Rule] = {
+    "dense": _dense,
+    "affine": _affine,
+    "relu": _relu,
+    "constant": _constant,
+    "lut": _lut,
+    "softmax": _softmax,
+}
+
+
+# ---- bounds ------------------------------------------------------------------------------------------------------
+
+
+def _span(interval: Interval) -> Span:
+    return float(interval.low.min(initial=0.0)), float(interval.high.max(initial=0.0))
+
+
+def _type_interval(node: Node) -> Interval:
+    low, high = (float(end) for end in node.fixed().range)
+    return Interval(np.full(node.shape, low), np.full(node.shape, high))
+
+
+def _after_cast(sound: Interval, of: FixedType) -> Interval:
+    """Bounds after the cast to `of`: one LSB wider for the rounding, and never outside the type's range."""
+    low, high = (float(end) for end in of.range)
+    lsb = float(of.lsb)
+    if of.overflow is not Overflow.SAT and (sound.low.min() < low or sound.high.max() > high):
+        return Interval(np.full(sound.low.shape, low), np.full(sound.high.shape, high))
+    return Interval(np.clip(sound.low - lsb, low, high), np.clip(sound.high + lsb, low, high))
