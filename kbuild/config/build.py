@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kbuild.config.places import KeyPath, key_text
@@ -28,7 +27,8 @@ from kbuild.config.yaml_positions import Data, Document
 if TYPE_CHECKING:
     from kbuild.fixed import FixedType
 
-_VENDOR = (
+# Keys that only some backends know; what is given is kept as typed, and has no default here.
+VENDOR_KEYS = (
     "WriterConfig",
     "AcceleratorConfig",
     "Board",
@@ -70,15 +70,19 @@ def build_recipe(document: Document, base_dir: Path, name: str, path: Path | Non
             SweepAxis(sweep_path(key), tuple(values)) for key, values in (document.data.get("Sweep") or {}).items()
         ),
         imports=tuple(document.data.get("Imports") or ()),
-        vendor=MappingProxyType({key: document.data[key] for key in _VENDOR if document.data.get(key) is not None}),
-        settings=MappingProxyType(_all_settings(document, backend)),
+        vendor={key: document.data[key] for key in VENDOR_KEYS if document.data.get(key) is not None},
+        settings=_all_settings(document, backend),
     )
 
 
 def output_dir(data: Data, base_dir: Path) -> Path:
     """Absolute OutputDir, by default `build/<ProjectName>` beside the recipe."""
-    given = data.get("OutputDir") or f"build/{data.get('ProjectName') or default_of('ProjectName', '')}"
-    return Path(os.path.normpath(base_dir / given))
+    return Path(os.path.normpath(base_dir / (data.get("OutputDir") or default_output_dir(data))))
+
+
+def default_output_dir(data: Data) -> str:
+    """`build/<ProjectName>`."""
+    return f"build/{data.get('ProjectName') or default_of('ProjectName', '')}"
 
 
 def recipe_name(path: Path) -> str:
@@ -127,7 +131,7 @@ def _calibration(data: _Values) -> Calibration:
     by_input: Mapping[str, Any] = {"": ranges} if isinstance(ranges, list) else ranges
     return Calibration(
         data=data.path("Calibration", "Data"),
-        ranges=MappingProxyType({name: (float(low), float(high)) for name, (low, high) in by_input.items()}),
+        ranges={name: (float(low), float(high)) for name, (low, high) in by_input.items()},
     )
 
 
@@ -157,17 +161,13 @@ def _budget(data: _Values) -> Budget:
 def _hls(document: Document) -> HlsConfig:
     config = document.data.get("HLSConfig") or {}
     model = config.get("Model") or {}
-    interval, bram = model.get("PipelineInterval"), model.get("BramFactor")
+    interval, bram, trace = model.get("PipelineInterval"), model.get("BramFactor"), model.get("TraceOutput")
     return HlsConfig(
         model=_rules(document, ("HLSConfig", "Model")),
-        layer_type=MappingProxyType(
-            {name: _rules(document, ("HLSConfig", "LayerType", name)) for name in config.get("LayerType") or {}}
-        ),
-        layer_name=MappingProxyType(
-            {name: _rules(document, ("HLSConfig", "LayerName", name)) for name in config.get("LayerName") or {}}
-        ),
+        layer_type={name: _rules(document, ("HLSConfig", "LayerType", name)) for name in config.get("LayerType") or ()},
+        layer_name={name: _rules(document, ("HLSConfig", "LayerName", name)) for name in config.get("LayerName") or ()},
         bram_factor=None if bram is None else int(bram),
-        trace_output=model.get("TraceOutput", False),
+        trace_output=None if trace is None else _setting(document, ("HLSConfig", "Model", "TraceOutput"), trace),
         bit_exact=model.get("BitExact"),
         pipeline_style=model.get("PipelineStyle", "auto"),
         pipeline_interval=None if interval is None else int(interval),
@@ -189,7 +189,7 @@ def _rules(document: Document, path: KeyPath) -> LayerRules:
     return LayerRules(
         key=document.key(path),
         place=document.key_place(path),
-        precision=MappingProxyType(_precision(document, (*path, "Precision"), data.get("Precision"))),
+        precision=_precision(document, (*path, "Precision"), data.get("Precision")),
         reuse_factor=given("ReuseFactor"),
         strategy=given("Strategy"),
         table_size=given("TableSize"),
@@ -242,12 +242,12 @@ def _all_settings(document: Document, backend: str) -> dict[str, Setting[Any]]:
                 walk(sub, value or {}, here)
             elif value is not None:
                 settings[key_text(here)] = _setting(document, here, value)
-            elif not path or path[0] != "HLSConfig":
+            elif here == ("OutputDir",):
+                settings[name] = Setting(default_output_dir(document.data))
+            elif here[0] != "HLSConfig" and here[0] not in VENDOR_KEYS:
                 default = sub.get("x-defaultByBackend", {}).get(backend, sub.get("default"))
                 if default is not None:
                     settings[key_text(here)] = Setting(default)
 
     walk(resolved(recipe_schema()), document.data, ())
-    if "OutputDir" not in settings:
-        settings["OutputDir"] = Setting(f"build/{settings['ProjectName'].value}")
     return settings

@@ -57,17 +57,16 @@ def recipe_from_dict(mapping: Mapping[str, Any], base_dir: Path) -> Recipe:
     given = {str(key): value for key, value in mapping.items() if not (live and key == "KerasModel")}
     document = Document("", {}, Place())
     document.data = _plain(given, document, ())
-    problems = check_document(document, base_dir, live)
-    raise_problems(problems)
+    problems: list[Problem] = []
+    normalise(document, problems)
+    raise_problems([*problems, *check_document(document, base_dir, live)])
     return build_recipe(document, base_dir, _dict_name(document), None, model if live else None)
 
 
 def check_document(document: Document, base_dir: Path, live: bool = False) -> list[Problem]:
-    """Bring a document into its canonical spelling and return everything that is wrong with it."""
-    problems: list[Problem] = []
-    normalise(document, problems)
+    """Everything that is wrong with a document in its canonical spelling."""
     found, wrong = schema_problems(document)
-    return [*problems, *found, *semantic_problems(document, base_dir, wrong, live)]
+    return [*found, *semantic_problems(document, base_dir, wrong, live)]
 
 
 def _dict_name(document: Document) -> str:

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kbuild.config.places import KeyPath, Place, Problem, key_text
-from kbuild.config.schema import Schema, canonical_keys, places_of_key, properties, resolved, validation_errors
+from kbuild.config.schema import (
+    Schema,
+    as_typed,
+    canonical_keys,
+    places_of_key,
+    properties,
+    resolved,
+    validation_errors,
+)
 from kbuild.config.suggestions import listing, nearest
 from kbuild.config.yaml_positions import Document
 
@@ -21,6 +29,16 @@ _NOUNS = {
     "array": "a list",
     "object": "a mapping",
 }
+
+
+_FORMATS = {
+    "percent": "a percentage",
+    "path": "a path",
+    "precision": "a type",
+    "identifier": "a name",
+}
+
+_LARGE = 1_000
 
 
 def schema_problems(document: Document) -> tuple[list[Problem], set[KeyPath]]:
@@ -65,7 +83,8 @@ def _key_remedy(name: str, schema: Schema) -> str:
 
 
 def _message(error: ValidationError, place: Place) -> str:
-    schema = resolved(error.schema) if isinstance(error.schema, dict) else {}
+    assert isinstance(error.schema, dict)
+    schema = resolved(error.schema)
     value = error.instance
     if error.validator == "type":
         return f"{found(value, place)}; write {expected(schema)}" + _yaml_hint(value, place, schema)
@@ -74,11 +93,11 @@ def _message(error: ValidationError, place: Place) -> str:
     if error.validator == "format":
         return str(error.cause)
     if error.validator == "pattern":
-        return f'"{value}" has signs that cannot stand here; write {expected(schema)}'
+        return f'"{_short(str(value))}" has characters that cannot stand here; write {expected(schema)}'
     if error.validator in ("minimum", "exclusiveMinimum"):
         return f"{value} is too small; write {expected(schema)}"
     if error.validator == "maximum":
-        return f"{value} is too large; write {expected(schema)}"
+        return f"{value} is too large; write {expected(schema, upper=True)}"
     if error.validator in ("minItems", "maxItems", "minProperties", "minLength", "maxLength"):
         return _size_message(error, schema)
     if error.validator == "uniqueItems":
@@ -87,11 +106,11 @@ def _message(error: ValidationError, place: Place) -> str:
 
 
 def _enum_message(value: Any, place: Place, schema: Schema) -> str:
-    words = [_yaml(word) for word in schema["enum"]]
+    words = [as_typed(word) for word in schema["enum"]]
     if not isinstance(value, str):
         return f"{found(value, place)}; write one of {listing(words)}"
     match = nearest(value, words)
-    return f'"{value}" is unknown; ' + (f"did you mean {match}?" if match else f"write one of {listing(words)}")
+    return f'"{_short(value)}" is unknown; ' + (f"did you mean {match}?" if match else f"write one of {listing(words)}")
 
 
 def _size_message(error: ValidationError, schema: Schema) -> str:
@@ -113,39 +132,63 @@ def found(value: Any, place: Place) -> str:
         return f"{_NOUNS[kind]} is given"
     if kind == "string":
         return f'the text "{_short(value)}" is given'
-    shown = place.text if place.text else _yaml(value)
-    if kind == "boolean" and shown.casefold() != _yaml(value):
-        return f"{shown} is given, which YAML reads as {_yaml(value)}"
+    shown = place.text if place.text else as_typed(value)
+    if kind == "boolean" and shown.casefold() != as_typed(value):
+        return f"{shown} is given, which YAML reads as {as_typed(value)}"
     return f"the number {_short(shown)} is given" if kind in ("integer", "number") else f"{shown} is given"
 
 
-def expected(schema: Schema) -> str:
-    """What a value has to be, from the schema: `a whole number of at least 1, such as 4`."""
+def expected(schema: Schema, upper: bool = False) -> str:
+    """What a value has to be, from the schema: `a whole number of at least 1, such as 4`.
+
+    A very large upper bound is only named when `upper` says that it matters.
+    """
     if "enum" in schema:
-        return "one of " + listing(_yaml(word) for word in schema["enum"])
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    text = " or ".join(_NOUNS[kind] for kind in kinds if kind != "null") + _bounds(schema)
-    if "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
-        text += f" of {schema['minItems']}"
+        return "one of " + listing(as_typed(word) for word in schema["enum"])
+    kinds = [kind for kind in _types(schema) if kind != "null"]
+    text = " or ".join(_noun(kind, schema) for kind in kinds) + _bounds(schema, upper)
     examples = schema.get("examples")
-    return f"{text}, such as {_yaml(examples[0])}" if examples else text
+    return f"{text}, such as {as_typed(examples[0])}" if examples else text
 
 
-def _bounds(schema: Schema) -> str:
+def _noun(kind: str, schema: Schema) -> str:
+    if kind == "string":
+        return _FORMATS.get(schema.get("format", ""), _NOUNS[kind])
+    if kind == "object" and (keys := canonical_keys(schema)):
+        return f"a mapping of {listing(keys)}"
+    if kind == "array" and "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
+        return f"a list of {schema['minItems']} values"
+    return _NOUNS[kind]
+
+
+def _bounds(schema: Schema, upper: bool) -> str:
     if "exclusiveMinimum" in schema:
-        return f" greater than {schema['exclusiveMinimum']} and at most {schema['maximum']}"
+        text = f" greater than {schema['exclusiveMinimum']}"
+        return f"{text} and at most {schema['maximum']}" if upper else text
     if "minimum" in schema:
-        return f" from {schema['minimum']} to {schema['maximum']}"
+        small = schema["maximum"] <= _LARGE
+        return (
+            f" from {schema['minimum']} to {schema['maximum']}"
+            if small or upper
+            else f" of at least {schema['minimum']}"
+        )
     return ""
+
+
+def _types(schema: Schema) -> list[str]:
+    kinds: str | list[str] = schema["type"]
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
 def _yaml_hint(value: Any, place: Place, schema: Schema) -> str:
     """A word on what YAML did to the value, where that is the likely reason."""
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    kinds = _types(schema)
     if isinstance(value, str) and {"integer", "number"} & set(kinds) and value.strip().isdigit():
-        return "; without quotes" if place.text == value else ""
+        return ", without quotes"
+    if schema.get("format") == "percent":
+        return ", with the per cent sign and in quotes"
     if "string" in kinds and isinstance(value, (bool, int, float)) and place.text:
-        return f'; text that looks like something else needs quotes: "{_short(place.text)}"'
+        return f' (text that looks like something else needs quotes: "{_short(place.text)}")'
     return ""
 
 
@@ -158,17 +201,5 @@ def _json_type(value: Any) -> str:
     return next((name for kind, name in kinds if isinstance(value, kind)), "object")
 
 
-def _yaml(value: Any) -> str:
-    """A value as one would type it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(_yaml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
-    return str(value)
-
-
 def _short(text: str) -> str:
-    clean = "".join(sign if sign.isprintable() else "�" for sign in text)
-    return clean if len(clean) <= 60 else clean[:57] + "..."
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -10,6 +10,9 @@ from kbuild.errors import RecipeError
 
 KeyPath = tuple[str | int, ...]
 
+_KEY_SHOWN = 300
+_MESSAGE_SHOWN = 1000
+
 
 @dataclass(frozen=True)
 class Place:
@@ -50,7 +53,8 @@ class Problem:
 
     def line(self) -> str:
         """The whole line that the user sees."""
-        return self.place.prefix() + (f"{self.key}: " if self.key else "") + self.message
+        key = _printable(self.key, _KEY_SHOWN)
+        return self.place.prefix() + (f"{key}: " if key else "") + _printable(self.message, _MESSAGE_SHOWN)
 
 
 def key_text(path: Sequence[str | int]) -> str:
@@ -63,6 +67,12 @@ def key_text(path: Sequence[str | int]) -> str:
         quoted = f'"{part}"' if not part or any(sign in part for sign in '."[]=') else part
         text += f".{quoted}" if text else quoted
     return text
+
+
+def _printable(text: str, most: int) -> str:
+    """Text from a file, fit for a terminal: no control characters, not endless."""
+    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    return clean if len(clean) <= most else clean[: most - 3] + "..."
 
 
 def raise_problems(problems: Iterable[Problem]) -> None:

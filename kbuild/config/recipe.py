@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kbuild.config.parts import Part, find_part
-from kbuild.config.places import NOWHERE, Place
+from kbuild.config.places import NOWHERE, Place, key_text
 
 if TYPE_CHECKING:
     from kbuild.fixed import FixedType
@@ -41,7 +41,7 @@ class LayerRules:
 
     key: str = ""
     place: Place = NOWHERE
-    precision: Mapping[str, Setting[FixedType | None]] = field(default_factory=lambda: MappingProxyType({}))
+    precision: Mapping[str, Setting[FixedType | None]] = field(default_factory=dict)
     reuse_factor: Setting[int] | None = None
     strategy: Setting[str] | None = None
     table_size: Setting[int] | None = None
@@ -63,10 +63,10 @@ class HlsConfig:
     """`HLSConfig`: rules for the model, by layer type and by layer name, and settings of the whole design."""
 
     model: LayerRules = LayerRules()
-    layer_type: Mapping[str, LayerRules] = field(default_factory=lambda: MappingProxyType({}))
-    layer_name: Mapping[str, LayerRules] = field(default_factory=lambda: MappingProxyType({}))
+    layer_type: Mapping[str, LayerRules] = field(default_factory=dict)
+    layer_name: Mapping[str, LayerRules] = field(default_factory=dict)
     bram_factor: int | None = None
-    trace_output: bool = False
+    trace_output: Setting[bool] | None = None
     bit_exact: bool | None = None
     pipeline_style: str = "auto"
     pipeline_interval: int | None = None
@@ -121,6 +121,10 @@ class SweepAxis:
     key: tuple[str, ...]
     values: tuple[Any, ...]
 
+    def overrides(self) -> list[str]:
+        """One `key.path=value` string for each value, as `load_recipe` takes them (JSON is YAML)."""
+        return [f"{key_text(self.key)}={json.dumps(value)}" for value in self.values]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -164,5 +168,5 @@ class Recipe:
 
     def at(self, *path: str) -> Place:
         """Where a key stands in the file, for an error about it; a place without a line where it is not given."""
-        setting = self.settings.get(".".join(path))
+        setting = self.settings.get(key_text(path))
         return setting.place if setting else Place(str(self.path) if self.path else "")

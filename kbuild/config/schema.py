@@ -77,6 +77,17 @@ def places_of_key(key: str) -> Iterator[KeyPath]:
         level = deeper
 
 
+def as_typed(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(as_typed(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {as_typed(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
 @cache
 def _validator() -> Draft202012Validator:
     from jsonschema import Draft202012Validator, FormatChecker
@@ -113,7 +124,11 @@ def _is_precision(value: object) -> bool:
     if isinstance(value, str) and value.strip().casefold() != "auto":
         from kbuild.fixed import FixedType
 
-        FixedType.parse(value)
+        try:
+            FixedType.parse(value)
+        except ValueError as error:
+            remedy = "" if ";" in str(error) else "; write a type such as ap_fixed<16,6>, or auto"
+            raise ValueError(f"{error}{remedy}") from None
     return True
 
 

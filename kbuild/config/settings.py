@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kbuild.config.places import Problem, raise_problems
 from kbuild.config.recipe import LayerRules, Recipe, Setting
@@ -78,6 +77,27 @@ class LayerSettings:
         """Where a variable's type comes from: `default`, `<file>:<line>`, `--set` or `argument`."""
         return self.precision[variable].origin
 
+    def items(self) -> Iterator[tuple[str, Setting[Any]]]:
+        """Every setting under the recipe's name for it, types as text: what the lock file records."""
+        for variable, given in self.precision.items():
+            yield f"Precision.{variable}", replace(given, value=str(given.value) if given.value else "auto")
+        if self.maximum.value is not None:
+            yield "Precision.maximum", replace(self.maximum, value=str(self.maximum.value))
+        yield "ReuseFactor", self.reuse_factor
+        yield "Strategy", self.strategy
+        yield "TableSize", self.table_size
+        yield "Implementation", self.implementation
+        yield "ParallelizationFactor", self.parallelization_factor
+        yield "ConvImplementation", self.conv_implementation
+        yield "RecurrentReuseFactor", self.recurrent_reuse_factor
+        yield "DepthwiseReuseFactor", self.depthwise_reuse_factor
+        yield "PointwiseReuseFactor", self.pointwise_reuse_factor
+        yield "TargetCycles", self.target_cycles
+        yield "Compression", self.compression
+        yield "Trace", self.trace
+        yield "Skip", self.skip
+        yield "Static", self.static
+
 
 def resolve_settings(recipe: Recipe, layers: Sequence[LayerInfo]) -> dict[str, LayerSettings]:
     """Settings of every layer by its name, in the order of `layers`.
@@ -121,7 +141,12 @@ class _Matcher:
                 problems.append(Problem(second.place, second.key, message))
             for rules in self._by_name[layer.name]:
                 problems += _misfits(rules, [layer], f"the layer {layer.name}")
+        spelled: dict[str, LayerRules] = {}
         for name, rules in self._hls.layer_type.items():
+            first = spelled.setdefault(name.casefold(), rules)
+            if first is not rules:
+                message = f"this is the type that {first.key} sets too; delete one of the two"
+                problems.append(Problem(rules.place, rules.key, message))
             concerned = [layer for layer in self._layers if name.casefold() in map(str.casefold, layer.types)]
             if concerned:
                 problems += _misfits(rules, concerned, f"a layer of type {name}")
@@ -190,32 +215,32 @@ def _implementations(layer: LayerInfo) -> tuple[str, ...]:
 
 
 def _resolve(layer: LayerInfo, levels: Sequence[LayerRules], recipe: Recipe) -> LayerSettings:
-    def pick(get: Callable[[LayerRules], Setting[T] | None], default: T) -> Setting[T]:
-        return next((found for rules in levels if (found := get(rules)) is not None), Setting(default))
+    def pick(get: Callable[[LayerRules], Setting[T] | None], default: Setting[T]) -> Setting[T]:
+        return next((found for rules in levels if (found := get(rules)) is not None), default)
 
     def maybe(get: Callable[[LayerRules], Setting[T] | None]) -> Setting[T | None]:
         found = next((found for rules in levels if (found := get(rules)) is not None), None)
         return Setting(found.value, found.origin, found.key, found.place) if found else Setting(None)
 
-    reuse = pick(lambda rules: rules.reuse_factor, 1)
+    reuse = pick(lambda rules: rules.reuse_factor, Setting(1))
     return LayerSettings(
         layer=layer.name,
-        precision=MappingProxyType({name: _precision(name, levels) for name in layer.variables}),
-        maximum=pick(lambda rules: rules.precision.get(_MAXIMUM), None),
+        precision={name: _precision(name, levels) for name in layer.variables},
+        maximum=pick(lambda rules: rules.precision.get(_MAXIMUM), Setting(None)),
         reuse_factor=reuse,
         strategy=_strategy(layer, levels),
         table_size=maybe(lambda rules: rules.table_size),
         implementation=_implementation(layer, levels),
-        parallelization_factor=pick(lambda rules: rules.parallelization_factor, 1),
-        conv_implementation=pick(lambda rules: rules.conv_implementation, "LineBuffer"),
-        recurrent_reuse_factor=pick(lambda rules: rules.recurrent_reuse_factor, reuse.value),
-        depthwise_reuse_factor=pick(lambda rules: rules.depthwise_reuse_factor, reuse.value),
-        pointwise_reuse_factor=pick(lambda rules: rules.pointwise_reuse_factor, reuse.value),
+        parallelization_factor=pick(lambda rules: rules.parallelization_factor, Setting(1)),
+        conv_implementation=pick(lambda rules: rules.conv_implementation, Setting("LineBuffer")),
+        recurrent_reuse_factor=pick(lambda rules: rules.recurrent_reuse_factor, reuse),
+        depthwise_reuse_factor=pick(lambda rules: rules.depthwise_reuse_factor, reuse),
+        pointwise_reuse_factor=pick(lambda rules: rules.pointwise_reuse_factor, reuse),
         target_cycles=maybe(lambda rules: rules.target_cycles),
-        compression=pick(lambda rules: rules.compression, False),
-        trace=pick(lambda rules: rules.trace, recipe.hls.trace_output),
-        skip=pick(lambda rules: rules.skip, False),
-        static=pick(lambda rules: rules.static, True),
+        compression=pick(lambda rules: rules.compression, Setting(False)),
+        trace=pick(lambda rules: rules.trace, recipe.hls.trace_output or Setting(False)),
+        skip=pick(lambda rules: rules.skip, Setting(False)),
+        static=pick(lambda rules: rules.static, Setting(True)),
     )
 
 

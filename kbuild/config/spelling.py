@@ -14,6 +14,17 @@ def normalise(document: Document, problems: list[Problem]) -> None:
     _Normaliser(document, problems).mapping(document.data, resolved(recipe_schema()), ())
 
 
+def canonical_path(path: tuple[str, ...]) -> tuple[str, ...]:
+    """A key path with other spellings replaced: `XilinxPart` → `Part`, `….exp_table_t` → `….Precision.exp_table`."""
+    found: list[str] = []
+    schema = resolved(recipe_schema())
+    for part in path:
+        step = properties(schema).get(part, schema.get("additionalProperties"))
+        found += step["x-means"].split(".") if isinstance(step, dict) and "x-means" in step else [part]
+        schema = resolved(step) if isinstance(step, dict) else {}
+    return tuple(found)
+
+
 class _Normaliser:
     def __init__(self, document: Document, problems: list[Problem]) -> None:
         self._document = document
@@ -46,7 +57,7 @@ class _Normaliser:
         target = data
         new: KeyPath = (*path, leaf)
         if parent:  # a variable's own key, such as exp_table_t, belongs into Precision
-            target = self._as_mapping(data, (*path, parent))
+            target = precision_mapping(self._document, data, (*path, parent))
             new = (*path, parent, leaf)
         if leaf in target:
             place = self._document.key_place(old)
@@ -56,27 +67,28 @@ class _Normaliser:
         target[leaf] = value
         self._move(old, new)
 
-    def _as_mapping(self, data: Data, path: KeyPath) -> Data:
-        """`Precision: T` → `Precision: {default: T}`, which means the same."""
-        name = str(path[-1])
-        value = data.get(name)
-        if isinstance(value, dict):
-            return value
-        inner: Data = {}
-        if name in data:
-            inner["default"] = value
-            default = (*path, "default")
-            self._document.values[default] = self._document.place(path)
-            self._document.keys[default] = self._document.key_place(path)
-            self._document.written[default] = self._document.written.get(path, path)
-        data[name] = inner
-        return inner
-
     def _move(self, old: KeyPath, new: KeyPath) -> None:
         for table in (self._document.keys, self._document.values):
             for path in [path for path in table if path[: len(old)] == old]:
                 table[new + path[len(old) :]] = table.pop(path)
         self._document.written[new] = old
+
+
+def precision_mapping(document: Document, data: Data, path: KeyPath) -> Data:
+    """`Precision: T` in `data`, at `path` of the document → `Precision: {default: T}`, which means the same."""
+    name = str(path[-1])
+    value = data.get(name)
+    if isinstance(value, dict):
+        return value
+    inner: Data = {}
+    if value is not None:
+        inner["default"] = value
+        default = (*path, "default")
+        document.values[default] = document.place(path)
+        document.keys[default] = document.key_place(path)
+        document.written[default] = document.written.get(path, path)
+    data[name] = inner
+    return inner
 
 
 def _canonical_word(word: str, schema: Schema) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from kbuild.config.messages import schema_problems
 from kbuild.config.places import KeyPath, Place, Problem, key_text
 from kbuild.config.schema import canonical_keys, recipe_schema, resolved, schema_at
-from kbuild.config.spelling import normalise
+from kbuild.config.spelling import canonical_path, normalise, precision_mapping
 from kbuild.config.suggestions import remedy
 from kbuild.config.yaml_positions import Document, parse_value
 
@@ -36,7 +36,7 @@ def split_key(text: str) -> tuple[str, ...]:
 
 def sweep_path(key: str) -> tuple[str, ...]:
     """The full path of a key of `Sweep`; a bare key of HLSConfig.Model stands for itself."""
-    path = split_key(key)
+    path = canonical_path(split_key(key))
     if len(path) == 1 and path[0] not in canonical_keys(resolved(recipe_schema())):
         return ("HLSConfig", "Model", *path)
     return path
@@ -44,6 +44,7 @@ def sweep_path(key: str) -> tuple[str, ...]:
 
 def apply_overrides(document: Document, overrides: Sequence[str], problems: list[Problem]) -> None:
     """Put every `key.path=value` into the document, in order; places become `--set`."""
+    normalise(document, problems)
     for override in overrides:
         key, equals, text = override.partition("=")
         while key.count('"') % 2 and equals:  # an equals sign inside quotes belongs to the name
@@ -53,33 +54,40 @@ def apply_overrides(document: Document, overrides: Sequence[str], problems: list
             problems.append(Problem(Place(_SET), "", f'"{override}" has no value; write key.path=value'))
             continue
         try:
-            path = split_key(key.strip())
+            typed = split_key(key.strip())
         except ValueError as error:
             problems.append(Problem(Place(_SET), "", str(error)))
             continue
         value, place = parse_value(text, _SET, problems)
-        _put(document, path, value, place, problems)
+        path = canonical_path(typed)
+        if _put(document, path, value, place):
+            document.written[path] = typed
+        else:
+            message = f"{key_text(path[:-1])} is no mapping in the file; set it as a whole"
+            problems.append(Problem(Place(_SET), key_text(typed), message))
+    normalise(document, problems)
 
 
-def _put(document: Document, path: KeyPath, value: Any, place: Place, problems: list[Problem]) -> None:
+def _put(document: Document, path: tuple[str, ...], value: Any, place: Place) -> bool:
+    """Set the value at a path, making mappings on the way; False where something else stands in the way."""
     data = document.data
     for length, part in enumerate(path[:-1], 1):
-        here = path[:length]
-        if data.get(str(part)) is None:
-            data[str(part)] = {}
+        here: KeyPath = path[:length]
+        if data.get(part) is None:
+            data[part] = {}
             document.keys[here] = document.values[here] = Place(_SET)
-        inner = data[str(part)]
-        if not isinstance(inner, dict):
-            message = f"{key_text(here)} is no mapping in the file; set it as a whole"
-            problems.append(Problem(Place(_SET), key_text(path), message))
-            return
-        data = inner
+        elif part == "Precision" and isinstance(data[part], str):
+            precision_mapping(document, data, here)
+        if not isinstance(data[part], dict):
+            return False
+        data = data[part]
     for table in (document.keys, document.values):
         for old in [old for old in table if old[: len(path)] == path]:
             del table[old]
-    data[str(path[-1])] = value
+    data[path[-1]] = value
     document.keys[path] = Place(_SET)
     _place_all(document, path, value, place)
+    return True
 
 
 def _place_all(document: Document, path: KeyPath, value: Any, place: Place) -> None:
@@ -125,13 +133,13 @@ def _candidates() -> list[str]:
     return [*canonical_keys(model), "ClockPeriod", "ClockUncertainty", "Part", "IOType", "Backend"]
 
 
-def _value_problems(document: Document, here: KeyPath, path: KeyPath, values: list[Any]) -> list[Problem]:
+def _value_problems(document: Document, here: KeyPath, path: tuple[str, ...], values: list[Any]) -> list[Problem]:
     problems = []
     for index, value in enumerate(values):
         place = document.place((*here, index))
         trial = Document(document.label, {}, place)
         found: list[Problem] = []
-        _put(trial, path, copy.deepcopy(value), place, found)
+        _put(trial, path, copy.deepcopy(value), place)
         trial.values = {known: place for known in trial.values}
         normalise(trial, found)
         found += schema_problems(trial)[0]

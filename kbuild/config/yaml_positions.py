@@ -81,7 +81,7 @@ class Document:
 def read_text(raw: bytes, label: str) -> str:
     """Decode a recipe file, bounded in size; UTF-8 with or without a byte order mark."""
     if len(raw) > MAX_BYTES:
-        message = f"the file has {len(raw)} bytes; a recipe has at most {MAX_BYTES}"
+        message = f"the file is larger than {MAX_BYTES} bytes; a recipe is a short text, data goes into files beside it"
         raise_problems([Problem(Place(label, 1, 1), "", message)])
     try:
         return raw.decode("utf-8-sig")
@@ -121,6 +121,8 @@ def parse_value(text: str, label: str, problems: list[Problem]) -> tuple[Any, Pl
     roots = list(_compose(text, label, positions=False))
     if not roots:
         return None, Place(label, text="")
+    if len(roots) > 1:
+        problems.append(Problem(Place(label), "", f'"{text}" is more than one YAML document; write one value'))
     document = Document(label, {}, roots[0].place)
     return _Flatten(document, problems).value(roots[0], ()), roots[0].place
 
