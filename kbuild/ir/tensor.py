@@ -23,7 +23,7 @@ class Tensor:
     def __post_init__(self) -> None:
         data = np.asarray(self.data)
         data = np.asarray(data, dtype=np.float64) if self.type is None else compact(data)
-        data = np.ascontiguousarray(data)
+        data = np.asarray(data, order="C").view()  # a view: the flag below is ours alone
         data.flags.writeable = False
         object.__setattr__(self, "data", data)
 

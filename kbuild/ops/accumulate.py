@@ -76,8 +76,7 @@ def _cannot_overflow(x: FixedType, weight: Tensor, bias: Tensor | None, accum: F
     low, high = exact_sum_bounds(x, weight, bias, fraction, partial=True)
     shift = fraction - accum.fraction
     slack = (weight.shape[0] + 1) << shift  # rounding adds less than one LSB a term
-    floor = -accum.max if accum.overflow is Overflow.SAT_SYM else accum.min
-    return low - slack >= floor << shift and high + slack <= accum.max << shift
+    return low - slack >= accum.floor << shift and high + slack <= accum.max << shift
 
 
 def matmul(x: IntArray, w: IntArray) -> IntArray:
@@ -96,18 +95,16 @@ def _add(sums: IntArray, start: IntArray) -> IntArray:
     return compact(wide(sums) + wide(start))
 
 
-def _operands(x: IntArray, w: IntArray, start: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """The operands in the narrowest integers in which no product and no sum of products can wrap."""
-    bits = max(bits_of(x) + bits_of(w), bits_of(start)) + int(w.shape[0]).bit_length() + 1
+def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[IntArray, IntArray, IntArray]:
+    """The operands in the narrowest integers in which no product, rounded by `shift` bits, and no sum can wrap."""
+    bits = max(bits_of(x) + bits_of(w), shift, bits_of(start)) + int(w.shape[0]).bit_length() + 1
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
     return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
 
 
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
-    x, w, start = _operands(x, w, start)
-    if x.dtype != object and shift > 31:
-        x, w, start = (a.astype(np.int64) for a in (x, w, start))
+    x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(start[np.newaxis], len(x), axis=0)
     for k in range(w.shape[0]):
         if w[k].any():
@@ -119,7 +116,7 @@ def _saturating(
     x: IntArray, w: IntArray, start: IntArray, shift: int, accum: FixedType, overflow: OverflowCount
 ) -> IntArray:
     extra = max(-shift, 0)
-    x, w, start = _operands(shift_left(x, extra), w, start)
+    x, w, start = _operands(shift_left(x, extra), w, start, max(shift, 0))
     x, w, start = (a if a.dtype == object else a.astype(np.int64) for a in (x, w, start))
     first = limit(start, accum)
     sums = np.repeat(first[np.newaxis], len(x), axis=0)

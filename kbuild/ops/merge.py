@@ -50,13 +50,11 @@ class Merge(Op):
         highs = [t.max << (fraction - t.fraction) for t in types]
         if self.operation == "subtract":
             return type_for(lows[0] - highs[1], highs[0] - lows[1], fraction)
-        exact = type_for(sum(lows), sum(highs), fraction)
         if self.operation == "add":
-            return exact
-        # A mean by a power of two has that many more fraction bits; by another number it has no finite form, and the
-        # exact type is that of the next larger power.
-        extra = (len(types) - 1).bit_length()
-        return FixedType(exact.width, exact.integer - extra, exact.signed)
+            return type_for(sum(lows), sum(highs), fraction)
+        # A mean of 2**k values has k more fraction bits. Any other has no finite form: it gets those of the next power.
+        count, extra = len(types), (len(types) - 1).bit_length()
+        return type_for((sum(lows) << extra) // count, -(-(sum(highs) << extra) // count), fraction + extra)
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount

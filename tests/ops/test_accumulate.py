@@ -1,0 +1,85 @@
+"""Dense sums against a loop over exact fractions, over types, modes, biases and ranks."""
+
+from __future__ import annotations
+
+import random
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kbuild.fixed import FixedType, Overflow
+from kbuild.ir import OverflowCount, Tensor
+from kbuild.ops.dense import Dense
+
+sys.path.insert(0, str(Path(__file__).parent))
+from oracle import cast_value, keep_in_range, random_type, round_to
+
+
+def random_tensor(rng: random.Random, shape: tuple[int, ...], of: FixedType) -> Tensor:
+    size = int(np.prod(shape))
+    return Tensor(np.array([rng.randint(of.min, of.max) for _ in range(size)], dtype=object).reshape(shape), of)
+
+
+def expected(x: list[int], x_type: FixedType, op: Dense, accum: FixedType, result: FixedType, column: int) -> int:
+    """Bias first, then the products in index order, each rounded to the accumulator's LSB."""
+    weight = op.weight
+    total = 0
+    if op.bias is not None:
+        total = round_to(int(op.bias.data[column]) * op.bias.fixed().lsb / accum.lsb, accum.quantization)
+    saturating = accum.overflow is not Overflow.WRAP
+    if saturating:
+        total = keep_in_range(total, accum)
+    for k, q in enumerate(x):
+        product = Fraction(q * int(weight.data[k, column])) * x_type.lsb * weight.fixed().lsb
+        total += round_to(product / accum.lsb, accum.quantization)
+        if saturating:
+            total = keep_in_range(total, accum)
+    return cast_value(keep_in_range(total, accum) * accum.lsb, result)
+
+
+@pytest.mark.parametrize("widest", [6, 12, 40, 90])
+def test_dense_sums(widest: int) -> None:
+    rng = random.Random(widest)
+    for _ in range(150):
+        inputs, outputs = rng.randint(1, 6), rng.randint(1, 4)
+        x_type, accum, result = (random_type(rng, widest) for _ in range(3))
+        weight = random_tensor(rng, (inputs, outputs), random_type(rng, widest))
+        bias = random_tensor(rng, (outputs,), random_type(rng, widest)) if rng.random() < 0.7 else None
+        op = Dense(weight, bias, accum)
+        x = np.array([[rng.randint(x_type.min, x_type.max) for _ in range(inputs)] for _ in range(3)], dtype=object)
+        y = op.eval([Tensor(x, x_type).data], [x_type], result, OverflowCount())
+        wanted = [[expected(row.tolist(), x_type, op, accum, result, n) for n in range(outputs)] for row in x]
+        assert y.tolist() == wanted, (x_type, weight.type, accum, result)
+
+
+def test_automatic_accumulator_is_exact_and_smallest() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        inputs = rng.randint(1, 3)
+        x_type = random_type(rng, 3)
+        op = Dense(
+            random_tensor(rng, (inputs, 1), random_type(rng, 4)), random_tensor(rng, (1,), random_type(rng, 5))
+        )
+        of = op.sum_type(x_type)
+        grid = np.array(np.meshgrid(*[range(x_type.min, x_type.max + 1)] * inputs)).reshape(inputs, -1).T
+        overflow = OverflowCount()
+        sums = op.eval([grid], [x_type], of, overflow)
+        assert overflow.values == 0
+        exact = grid @ op.weight.data * float(x_type.lsb * op.weight.fixed().lsb) + op.bias.floats()
+        assert (sums * float(of.lsb) == exact).all()
+        if of.width > 1:
+            low, high = min(int(sums.min()), 0), max(int(sums.max()), 0)
+            assert low < of.min // 2 or high > of.max // 2, (of, low, high)
+
+
+def test_rank_three_equals_rows() -> None:
+    rng = np.random.default_rng(0)
+    of = FixedType(8, 3)
+    op = Dense(Tensor(rng.integers(-128, 128, (4, 3)), of), None, FixedType(16, 6))
+    x = rng.integers(-128, 128, (5, 2, 4))
+    y = op.eval([x], [of], FixedType(10, 5), OverflowCount())
+    rows = op.eval([x.reshape(10, 4)], [of], FixedType(10, 5), OverflowCount())
+    assert (y.reshape(10, 3) == rows).all()
