@@ -126,8 +126,17 @@ void conversions() {
 }
 
 template <class A, class B>
-void relations(const A& a, const B& b) {
+void relate(const A& a, const B& b) {
     put((a == b) | (a != b) << 1 | (a < b) << 2 | (a > b) << 3 | (a <= b) << 4 | (a >= b) << 5);
+}
+
+template <class A, class B>
+void relations() {
+    for (uint64_t n = word(); n; --n) {
+        const A a = in<A>();
+        const B b = in<B>();
+        relate(a, b);
+    }
 }
 
 template <class A, class B>
@@ -143,7 +152,6 @@ void binary() {
         out(a ^ b);
         out(-a);
         out(~a);
-        relations(a, b);
     }
 }
 
@@ -173,6 +181,16 @@ void in_place() {
         x = a;
         x--;
         write_from(x);
+    }
+}
+
+template <class A, class C>
+void native_relations() {
+    for (uint64_t n = word(); n; --n) {
+        const A a = in<A>();
+        const C c = C(word());
+        relate(a, c);
+        relate(c, a);
     }
 }
 
@@ -208,8 +226,6 @@ void with_native() {
         out(a + c);
         out(c - a);
         out(a * c);
-        relations(a, c);
-        relations(c, a);
         A x = c;
         write_from(x);
         x = a;
