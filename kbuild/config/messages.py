@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from kbuild.config.places import KeyPath, Place, Problem, key_text
 from kbuild.config.schema import (
     Schema,
+    accepts,
     as_typed,
     canonical_keys,
     places_of_key,
@@ -16,7 +18,7 @@ from kbuild.config.schema import (
     validation_errors,
 )
 from kbuild.config.suggestions import listing, nearest
-from kbuild.config.yaml_positions import Document
+from kbuild.config.yaml_positions import Document, plain_scalar
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -68,18 +70,25 @@ def _unknown_keys(document: Document, path: KeyPath, error: ValidationError) -> 
         if name in properties(schema):
             continue
         here = (*path, name)
-        yield Problem(document.key_place(here), document.key(here), "unknown key; " + _key_remedy(name, schema))
+        message = "unknown key; " + key_remedy(name, path, schema)
+        yield Problem(document.key_place(here), document.key(here), message)
 
 
-def _key_remedy(name: str, schema: Schema) -> str:
+def key_remedy(name: str, path: KeyPath, schema: Schema) -> str:
+    """What to do about an unknown key of the mapping at `path`."""
     known = canonical_keys(schema)
     if (match := nearest(name, known)) is not None and match.casefold() == name.casefold():
         return f"did you mean {match}?"
-    elsewhere = next(places_of_key(name), None)
+    elsewhere = max(places_of_key(name), key=lambda other: _shared(other, path), default=None)
     if elsewhere is not None:
         parent = key_text(elsewhere[:-1])
         return f"{name} belongs under {parent}" if parent else f"{name} belongs at the top of the recipe"
     return f"did you mean {match}?" if match else f"known here are {listing(known)}"
+
+
+def _shared(one: KeyPath, other: KeyPath) -> int:
+    """How many leading parts two key paths share."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _message(error: ValidationError, place: Place) -> str:
@@ -87,7 +96,7 @@ def _message(error: ValidationError, place: Place) -> str:
     schema = resolved(error.schema)
     value = error.instance
     if error.validator == "type":
-        return f"{found(value, place)}; write {expected(schema)}" + _yaml_hint(value, place, schema)
+        return f"{found(value, place)}; write {expected(schema)}" + _quotes_hint(value, place, schema)
     if error.validator == "enum":
         return _enum_message(value, place, schema)
     if error.validator == "format":
@@ -116,11 +125,12 @@ def _enum_message(value: Any, place: Place, schema: Schema) -> str:
 def _size_message(error: ValidationError, schema: Schema) -> str:
     assert isinstance(error.instance, (str, list, dict))
     size = len(error.instance)
-    unit = {"array": "items", "object": "keys"}.get(_json_type(error.instance), "characters")
     if size == 0:
         return f"this is empty; write {expected(schema)}"
+    unit = {"array": "item", "object": "key"}.get(_json_type(error.instance), "character")
     bound = {"min": "at least", "max": "at most"}[str(error.validator)[:3]]
-    return f"{size} {unit} are given, {bound} {error.validator_value} are needed; write {expected(schema)}"
+    count = f"{size} {unit}" + ("s" if size > 1 else "")
+    return f"{count} where {bound} {error.validator_value} can be; write {expected(schema)}"
 
 
 def found(value: Any, place: Place) -> str:
@@ -154,8 +164,8 @@ def expected(schema: Schema, upper: bool = False) -> str:
 def _noun(kind: str, schema: Schema) -> str:
     if kind == "string":
         return _FORMATS.get(schema.get("format", ""), _NOUNS[kind])
-    if kind == "object" and (keys := canonical_keys(schema)):
-        return f"a mapping of {listing(keys)}"
+    if kind == "object" and "examples" not in schema and (keys := canonical_keys(schema)):
+        return f"a mapping with keys such as {', '.join(keys[:3])}"
     if kind == "array" and "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
         return f"a list of {schema['minItems']} values"
     return _NOUNS[kind]
@@ -180,15 +190,15 @@ def _types(schema: Schema) -> list[str]:
     return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _yaml_hint(value: Any, place: Place, schema: Schema) -> str:
-    """A word on what YAML did to the value, where that is the likely reason."""
-    kinds = _types(schema)
-    if isinstance(value, str) and {"integer", "number"} & set(kinds) and value.strip().isdigit():
-        return ", without quotes"
+def _quotes_hint(value: Any, place: Place, schema: Schema) -> str:
+    """A word on quotes, where only they are wrong."""
+    if isinstance(value, str):
+        plain = plain_scalar(value)
+        return ", without quotes" if not isinstance(plain, str) and accepts(schema, plain) else ""
+    if place.text and accepts(schema, place.text):
+        return f', or the text with quotes: "{_short(place.text)}"'
     if schema.get("format") == "percent":
         return ", with the per cent sign and in quotes"
-    if "string" in kinds and isinstance(value, (bool, int, float)) and place.text:
-        return f' (text that looks like something else needs quotes: "{_short(place.text)}")'
     return ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kbuild.config.suggestions import remedy
+from kbuild.config.suggestions import nearest
 from kbuild.resources import resource
 
 
@@ -52,7 +52,16 @@ def find_part(name: str) -> Part:
                 synth=tuple(data.get("synth", ())),
                 available=Resources(**counts) if counts else None,
             )
-    raise ValueError(f'"{name}" is no known part; ' + remedy(name, known_parts(), "known are for example"))
+    raise ValueError(f'"{name}" is no known part; ' + _remedy(name))
+
+
+def _remedy(name: str) -> str:
+    match = nearest(name, known_parts())
+    return (
+        f"did you mean {match}?"
+        if match
+        else "known are for example " + ", ".join(str(data["example"]) for data in _families().values())
+    )
 
 
 def known_parts(backend: str | None = None) -> list[str]:

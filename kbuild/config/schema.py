@@ -65,16 +65,13 @@ def default_of(key: str, backend: str) -> Any:
     return schema.get("x-defaultByBackend", {}).get(backend, schema.get("default"))
 
 
-def places_of_key(key: str) -> Iterator[KeyPath]:
-    """Where a key would be known, e.g. `BramFactor` → `("HLSConfig", "Model", "BramFactor")`; outermost first."""
-    level: list[tuple[KeyPath, Schema]] = [((), resolved(recipe_schema()))]
-    while level:
-        deeper = []
-        for path, schema in level:
-            if key in canonical_keys(schema):
-                yield (*path, key)
-            deeper += [((*path, name), resolved(properties(schema)[name])) for name in canonical_keys(schema)]
-        level = deeper
+def places_of_key(key: str, schema: Schema | None = None, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Where a key would be known, e.g. `BramFactor` → `("HLSConfig", "Model", "BramFactor")`; in the schema's order."""
+    schema = resolved(recipe_schema()) if schema is None else schema
+    if key in canonical_keys(schema):
+        yield (*path, key)
+    for name in canonical_keys(schema):
+        yield from places_of_key(key, resolved(properties(schema)[name]), (*path, name))
 
 
 def as_typed(value: Any) -> str:
@@ -103,6 +100,11 @@ def _validator() -> Draft202012Validator:
 def validation_errors(data: Mapping[str, Any]) -> Iterator[ValidationError]:
     """What jsonschema finds wrong with a recipe in its canonical spelling."""
     return _validator().iter_errors(data)
+
+
+def accepts(schema: Schema, value: Any) -> bool:
+    """Whether a scalar obeys a schema that has no reference in it."""
+    return not any(_validator().evolve(schema=dict(schema)).iter_errors(value))
 
 
 def percent(text: str) -> float:

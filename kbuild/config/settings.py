@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kbuild.config.places import Problem, raise_problems
@@ -80,9 +80,9 @@ class LayerSettings:
     def items(self) -> Iterator[tuple[str, Setting[Any]]]:
         """Every setting under the recipe's name for it, types as text: what the lock file records."""
         for variable, given in self.precision.items():
-            yield f"Precision.{variable}", replace(given, value=str(given.value) if given.value else "auto")
+            yield f"Precision.{variable}", Setting(str(given.value) if given.value else "auto", given.origin)
         if self.maximum.value is not None:
-            yield "Precision.maximum", replace(self.maximum, value=str(self.maximum.value))
+            yield "Precision.maximum", Setting(str(self.maximum.value), self.maximum.origin)
         yield "ReuseFactor", self.reuse_factor
         yield "Strategy", self.strategy
         yield "TableSize", self.table_size

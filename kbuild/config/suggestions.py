@@ -25,12 +25,5 @@ def listing(known: Iterable[str]) -> str:
     return ", ".join(words[:_SHOWN]) + f" and {len(words) - _SHOWN} more"
 
 
-def remedy(word: str, known: Iterable[str], lead: str) -> str:
-    """`did you mean X?`, or `<lead> a, b, c` when nothing is near."""
-    words = list(known)
-    match = nearest(word, words)
-    return f"did you mean {match}?" if match else f"{lead} {listing(words)}"
-
-
 def _fold(word: str) -> str:
     return word.casefold().replace("_", "").replace("-", "")

@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from kbuild.config.messages import schema_problems
+from kbuild.config.messages import key_remedy, schema_problems
 from kbuild.config.places import KeyPath, Place, Problem, key_text
-from kbuild.config.schema import canonical_keys, recipe_schema, resolved, schema_at
+from kbuild.config.schema import Schema, canonical_keys, recipe_schema, resolved, schema_at
 from kbuild.config.spelling import canonical_path, normalise, precision_mapping
-from kbuild.config.suggestions import remedy
 from kbuild.config.yaml_positions import Document, parse_value
 
 _PART = re.compile(r'"([^"]+)"|([^."=\[\]]+)')
@@ -114,23 +113,26 @@ def sweep_problems(document: Document, wrong: set[KeyPath]) -> list[Problem]:
         except ValueError as error:
             problems.append(Problem(place, shown, str(error)))
             continue
-        if path[0] == "Sweep" or not _can_be_swept(path):
-            message = "unknown key; " + remedy(key, _candidates(), "known are for example")
+        if (message := _unknown(path)) is not None:
             problems.append(Problem(place, shown, message))
         elif here not in wrong and isinstance(values, list):
             problems += _value_problems(document, here, path, values)
     return problems
 
 
-def _can_be_swept(path: KeyPath) -> bool:
-    schema = schema_at(path)
-    return schema is not None and schema.get("type") != "object" and path[-1] != "LayerName"
-
-
-def _candidates() -> list[str]:
-    model = schema_at(("HLSConfig", "Model"))
-    assert model is not None
-    return [*canonical_keys(model), "ClockPeriod", "ClockUncertainty", "Part", "IOType", "Backend"]
+def _unknown(path: tuple[str, ...]) -> str | None:
+    """What is wrong with a key path whose values are to be tried, or None."""
+    if path[0] == "Sweep":
+        return "a sweep cannot sweep itself; write the key path of one value, such as HLSConfig.Model.ReuseFactor"
+    schema: Schema = resolved(recipe_schema())
+    for length, part in enumerate(path, 1):
+        inner = schema_at(path[:length])
+        if inner is None:
+            return f"unknown key {part}; {key_remedy(part, path[: length - 1], schema)}"
+        schema = inner
+    if schema["type"] in ("object", ["object", "null"]):
+        return "this is a mapping; write the key path of one value, such as HLSConfig.Model.ReuseFactor"
+    return None
 
 
 def _value_problems(document: Document, here: KeyPath, path: tuple[str, ...], values: list[Any]) -> list[Problem]:

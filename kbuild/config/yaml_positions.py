@@ -294,7 +294,7 @@ class _Flatten:
         assert node.pairs is not None
         for key, value in node.pairs:
             if key.merge:
-                merged += self._merge_sources(key, value)
+                merged += self._merge_sources(key, value, path)
                 continue
             if key.place.text is None:
                 message = "a mapping or list cannot be a key; write a name"
@@ -319,11 +319,11 @@ class _Flatten:
             message = f"aliases nest values more than {MAX_DEPTH} deep; write a simpler recipe"
             raise_problems([Problem(place, "", message)])
 
-    def _merge_sources(self, key: _Node, value: _Node) -> list[_Node]:
+    def _merge_sources(self, key: _Node, value: _Node, path: KeyPath) -> list[_Node]:
         sources = value.items if value.items is not None else [value]
         if any(source.pairs is None for source in sources):
             message = "<< merges mappings only; write <<: *anchor of a mapping, or a list of such"
-            self._problems.append(Problem(key.place, "<<", message))
+            self._problems.append(Problem(key.place, key_text((*path, "<<")), message))
         return [source for source in sources if source.pairs is not None]
 
     def _merge(self, source: _Node, data: Data, path: KeyPath, depth: int) -> None:
@@ -333,7 +333,7 @@ class _Flatten:
         seen: set[str] = set()
         for key, value in source.pairs or ():
             if key.merge:
-                inner += self._merge_sources(key, value)
+                inner += self._merge_sources(key, value, path)
             elif (name := key.place.text) is not None and name not in data and name not in seen:
                 seen.add(name)
                 here = (*path, name)
