@@ -11,7 +11,8 @@ from kbuild.passes.context import Context
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph without them."""
-    for node in graph.nodes:
+    for name in [node.name for node in graph]:
+        node = graph[name]
         if _changes_nothing(graph, node) and context.type_of(node, "result") is None:
             graph = graph.bypass(node)
     return graph

@@ -18,10 +18,11 @@ from kbuild.passes.context import Context
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with one dense node, under the name of the normalisation, in place of each pair."""
-    for node in graph.nodes:
-        source = _foldable(graph, graph[node.name], context)
+    for name in [node.name for node in graph]:
+        node = graph[name]
+        source = _foldable(graph, node, context)
         if source is not None:
-            graph = _folded(graph, source, graph[node.name])
+            graph = _folded(graph, source, node)
     return graph
 
 
@@ -37,8 +38,7 @@ def _foldable(graph: Graph, node: Node, context: Context) -> Node | None:
 
 
 def _folded(graph: Graph, source: Node, node: Node) -> Graph:
-    if not isinstance(source.op, Dense) or not isinstance(node.op, Affine):
-        raise TypeError("only an affine node after a dense node can be folded")
+    assert isinstance(source.op, Dense) and isinstance(node.op, Affine)
     scale, shift = node.op.scale.floats().reshape(-1), node.op.bias.floats().reshape(-1)
     bias = source.op.bias.floats() if source.op.bias is not None else 0.0
     merged = replace(

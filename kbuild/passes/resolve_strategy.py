@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kbuild.errors import RecipeError
+from kbuild.config.places import Problem, raise_problems
 from kbuild.ir import Graph, Node
 from kbuild.ops.dense import Dense
 from kbuild.passes.context import Context
@@ -14,14 +14,13 @@ SHOWN = 8  # legal values listed on each side of an illegal one
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with strategies and reuse factors. Raises RecipeError for all illegal ones at once."""
-    problems: list[str] = []
+    problems: list[Problem] = []
     nodes = [_resolved(node, context, problems) for node in graph]
-    if problems:
-        raise RecipeError("\n".join(dict.fromkeys(problems)))
+    raise_problems(problems)
     return graph.with_nodes(nodes)
 
 
-def _resolved(node: Node, context: Context, problems: list[str]) -> Node:
+def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
     settings = context.settings_of(node)
     if not isinstance(node.op, Dense) or settings is None:
         return node
@@ -29,12 +28,12 @@ def _resolved(node: Node, context: Context, problems: list[str]) -> Node:
     legal = legal_reuse_factors(strategy, *node.op.weight.shape)
     if reuse not in legal:
         near = sorted(sorted(legal, key=lambda r: abs(r - reuse))[:SHOWN])
-        where = settings.reuse_factor.place
-        problems.append(
-            f"{where}: {settings.reuse_factor.key}: a reuse factor of {reuse} does not fit the layer {node.layer.name} "
+        message = (
+            f"a reuse factor of {reuse} does not fit the layer {node.layer.name} "
             f"({' x '.join(map(str, node.op.weight.shape))}, strategy {settings.strategy.value}); "
             f"legal ones near it are {', '.join(map(str, near))}"
         )
+        problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
     return replace(node, op=replace(node.op, strategy=strategy, reuse_factor=reuse))
 
 

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,15 @@ def test_affine(widest: int) -> None:
     for _ in range(100):
         scale = scalar(rng, random_type(rng, widest), (1,))
         bias = scalar(rng, random_type(rng, widest), (1,))
-        check(Affine(scale, bias), [random_type(rng, widest)], rng, lambda x: x * value(scale) + value(bias), widest)
+        slope, offset = value(scale), value(bias)
+        function = partial(lambda a, b, x: x * a + b, slope, offset)
+        check(Affine(scale, bias), [random_type(rng, widest)], rng, function, widest)
+
+
+def relu_of(slope: Tensor | None, threshold: Tensor | None, top: Tensor | None, x: Fraction) -> Fraction:
+    if x < value(threshold):
+        return value(slope) * (x - value(threshold))
+    return min(x, value(top)) if top is not None else x
 
 
 @pytest.mark.parametrize("widest", WIDTHS)
@@ -66,12 +75,7 @@ def test_relu(widest: int) -> None:
             scalar(rng, random_type(rng, 8), shape) if rng.random() < 0.5 else None for shape in ((1,), (), ())
         )
 
-        def relu(x: Fraction) -> Fraction:
-            if x < value(threshold):
-                return value(slope) * (x - value(threshold))
-            return min(x, value(top)) if top is not None else x
-
-        check(Relu(slope, threshold, top), [random_type(rng, widest)], rng, relu, widest)
+        check(Relu(slope, threshold, top), [random_type(rng, widest)], rng, partial(relu_of, slope, threshold, top), widest)
 
 
 @pytest.mark.parametrize("operation", KINDS)
