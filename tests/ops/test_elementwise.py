@@ -75,7 +75,8 @@ def test_relu(widest: int) -> None:
             scalar(rng, random_type(rng, 8), shape) if rng.random() < 0.5 else None for shape in ((1,), (), ())
         )
 
-        check(Relu(slope, threshold, top), [random_type(rng, widest)], rng, partial(relu_of, slope, threshold, top), widest)
+        function = partial(relu_of, slope, threshold, top)
+        check(Relu(slope, threshold, top), [random_type(rng, widest)], rng, function, widest)
 
 
 @pytest.mark.parametrize("operation", KINDS)
