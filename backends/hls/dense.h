@@ -1,0 +1,90 @@
+// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed in accum_t and cast to the result.
+//
+// A product is exact, is cast to term_t (the accumulator's fraction and rounding) and added, k ascending, bias first.
+// So a saturating accumulator saturates after every addition, and a wrapping one may be any width modulo its own.
+#ifndef KBUILD_DENSE_H
+#define KBUILD_DENSE_H
+
+namespace kbuild {
+
+// One row, all products at once.
+template <class C, class X, class Y>
+void dense_row(const X* x, Y* y, const typename C::weight_t* weight, const typename C::bias_t* bias) {
+#pragma HLS INLINE
+    typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=accum complete
+    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int k = 0; k < C::inputs; ++k) {
+        const X value = x[k];
+        for (int n = 0; n < C::outputs; ++n)
+            accum[n] += typename C::term_t(value * weight[k * C::outputs + n]);
+    }
+    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+}
+
+// Latency: one new input every `reuse_factor` cycles, with at most `multipliers` multipliers.
+template <class C, class X, class Y>
+void dense_latency(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                   const typename C::weight_t weight[C::inputs * C::outputs],
+                   const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+    for (int r = 0; r < C::rows; ++r)
+        dense_row<C>(x + r * C::inputs, y + r * C::outputs, weight, bias);
+}
+
+// Unrolled: every weight is a constant beside its own input, so that the tool may make shifts and adders of it.
+template <class C, class X, class Y>
+void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                    const typename C::weight_t weight[C::inputs * C::outputs],
+                    const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    for (int r = 0; r < C::rows; ++r)
+        dense_row<C>(x + r * C::inputs, y + r * C::outputs, weight, bias);
+}
+
+// Resource: `reuse_factor` steps of `lanes * depth` products each, whose weights lie side by side in memory.
+// Either lanes is all the outputs and a step takes `depth` inputs, or a step takes one input and some of the outputs.
+template <class C, class X, class Y>
+void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                    const typename C::weight_t weight[C::inputs * C::outputs],
+                    const typename C::bias_t bias[C::outputs]) {
+#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::lanes * C::depth
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    const int groups = C::outputs / C::lanes;
+    for (int r = 0; r < C::rows; ++r) {
+        typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=accum complete
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            accum[n] = bias[n];
+        }
+        for (int step = 0; step < C::reuse_factor; ++step) {
+#pragma HLS PIPELINE II=1 rewind
+            const int k = step / groups * C::depth, n = step % groups * C::lanes;
+            for (int j = 0; j < C::depth; ++j) {
+#pragma HLS UNROLL
+                const X value = x[r * C::inputs + k + j];
+                for (int lane = 0; lane < C::lanes; ++lane) {
+#pragma HLS UNROLL
+                    accum[n + lane] +=
+                        typename C::term_t(value * weight[(step * C::depth + j) * C::lanes + lane]);
+                }
+            }
+        }
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            y[r * C::outputs + n] = accum[n];
+        }
+    }
+}
+
+}  // namespace kbuild
+
+#endif

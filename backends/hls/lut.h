@@ -1,0 +1,22 @@
+// y = table[(q - offset) >> shift], q the integer behind x; the index saturates at both ends.
+#ifndef KBUILD_LUT_H
+#define KBUILD_LUT_H
+
+#include "table.h"
+
+namespace kbuild {
+
+template <class C, class X, class Y>
+void lut(const X x[C::elements], Y y[C::elements], const typename C::table_t table[C::entries],
+         const typename C::offset_t offset[1]) {
+#pragma HLS PIPELINE
+    for (int i = 0; i < C::elements; ++i) {
+        const typename C::integer_t q = x[i] * unit<typename C::unit_t>();
+        const typename C::difference_t difference = q - offset[0];
+        y[i] = table[entry(difference, C::shift, C::entries)];
+    }
+}
+
+}  // namespace kbuild
+
+#endif

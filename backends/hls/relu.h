@@ -1,0 +1,35 @@
+// The piecewise-linear family: x from the threshold on, at most max_value; slope * (x - threshold) below it.
+#ifndef KBUILD_RELU_H
+#define KBUILD_RELU_H
+
+#include "broadcast.h"
+
+namespace kbuild {
+
+template <class C, class X, class Y>
+void relu(const X x[C::elements], Y y[C::elements]) {
+#pragma HLS PIPELINE
+    const X zero = 0;
+    for (int i = 0; i < C::elements; ++i) y[i] = x[i] < zero ? zero : x[i];
+}
+
+// The slope (operand a) is broadcast to x. Both branches are exact, so each is cast to the result by itself.
+template <class C, class X, class Y>
+void relu_general(const X x[C::elements], Y y[C::elements], const typename C::slope_t slope[C::slope_elements],
+                  const typename C::threshold_t threshold[1], const typename C::max_value_t max_value[1]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=slope complete
+    KBUILD_EACH(C) {
+        const X value = x[KBUILD_HERE(C)];
+        Y result = slope[KBUILD_A(C)] * (value - threshold[0]);
+        if (value >= threshold[0]) {
+            result = value;
+            if (C::limited && value > max_value[0]) result = max_value[0];
+        }
+        y[KBUILD_HERE(C)] = result;
+    }
+}
+
+}  // namespace kbuild
+
+#endif

@@ -1,0 +1,127 @@
+"""The C simulation: the firmware's kernels, compiled for this machine and run on batches."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kbuild.emit.hls.design import limbs
+from kbuild.emit.hls.simulation import sources
+from kbuild.emit.hls.steps import steps
+from kbuild.fixed import FixedType, IntArray, compact, wide
+from kbuild.ir import Graph, Node
+from kbuild.tools.cxx import Options, compile_shared
+from kbuild.tools.process import write_atomically
+
+__all__ = ["CSim", "build", "fingerprint", "sources"]
+
+LIBRARY = "libcsim.so"
+OPTIONS = Options()
+_LEAST_WORK = 1 << 18  # multiplications a thread should have to be worth starting
+
+Words = NDArray[np.int64]
+
+
+def fingerprint(texts: Mapping[str, str], compiler: str) -> str:
+    """A key for the compiled library: the sources, the options and the compiler's `kbuild.tools.cxx.identity`."""
+    body = json.dumps([sorted(texts.items()), OPTIONS.arguments(), compiler])
+    return hashlib.sha256(body.encode()).hexdigest()[:32]
+
+
+def build(graph: Graph, folder: Path, *, project: Path | None = None) -> Path:
+    """Write the sources into `folder` and compile them; return the shared library there.
+
+    Raises MissingTool without a compiler, StageError with the compiler's first error.
+    """
+    for path, text in sources(graph).items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, text)
+    return compile_shared([folder / "csim.cpp"], folder / LIBRARY, build_dir=folder, log_dir=folder,
+                          options=OPTIONS, project=project)
+
+
+class CSim:
+    """A compiled library with the weights of one graph. Any number of them may share a library and run at once."""
+
+    def __init__(self, library: Path, graph: Graph, threads: int | None = None) -> None:
+        """Load the library that `build` made of a graph of this structure, and the graph's constants into it."""
+        self.graph = graph
+        self._threads = threads or os.cpu_count() or 1
+        self._c = ctypes.CDLL(str(library))
+        self._c.kbuild_new.restype = ctypes.c_void_p
+        self._c.kbuild_new.argtypes = []
+        self._c.kbuild_delete.argtypes = [ctypes.c_void_p]
+        self._c.kbuild_delete.restype = None
+        self._c.kbuild_load.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+        self._c.kbuild_load.restype = None
+        self._c.kbuild_run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+        self._c.kbuild_run.restype = None
+        self._constants = ctypes.c_void_p(self._c.kbuild_new())
+        loaded = [constant for _, step in steps(graph) for constant in step.constants]
+        for index, constant in enumerate(loaded):
+            words = to_words(constant.tensor.data, constant.type)
+            self._c.kbuild_load(self._constants, index, words.ctypes.data)
+        self._work = sum(constant.size for constant in loaded) + sum(int(np.prod(n.shape)) for n in graph)
+
+    def __del__(self) -> None:
+        if "_constants" in self.__dict__:
+            self._c.kbuild_delete(self._constants)
+
+    def run(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> dict[str, IntArray]:
+        """Run on integer inputs by node name, samples first; return the values named (default: the outputs)."""
+        kept = [self.graph[name] for name in dict.fromkeys(self.graph.outputs if keep is None else keep)]
+        given = [_words_of(node, inputs[node.name]) for node in self.graph.inputs]
+        samples = len(next(iter(inputs.values())))
+        results = {node.name: np.empty((samples, *node.shape, limbs(node.fixed())), np.int64) for node in kept}
+        sources = (ctypes.c_void_p * max(len(given), 1))(*(words.ctypes.data for words in given))
+        targets = (ctypes.c_void_p * len(self.graph.nodes))(
+            *(results[n.name].ctypes.data if n.name in results else None for n in self.graph))
+        parts = max(min(self._threads, samples, samples * self._work // _LEAST_WORK), 1)
+        bounds = [samples * i // parts for i in range(parts + 1)]
+
+        def run_part(part: int) -> None:
+            self._c.kbuild_run(self._constants, sources, targets, bounds[part], bounds[part + 1])
+
+        if parts == 1:
+            run_part(0)
+        else:  # ctypes lets go of the interpreter's lock during the call
+            with ThreadPoolExecutor(parts) as pool:
+                list(pool.map(run_part, range(parts)))
+        return {node.name: from_words(results[node.name], node.fixed()) for node in kept}
+
+
+def _words_of(node: Node, values: IntArray) -> Words:
+    if values.shape[1:] != node.shape:
+        raise ValueError(f"the input {node.layer.name} has shape {values.shape[1:]}, not {node.shape}")
+    return to_words(values, node.fixed())
+
+
+def to_words(values: IntArray, of: FixedType) -> Words:
+    """Integers of a type as 64-bit words, little-endian along a new last axis, sign-extended."""
+    count = limbs(of)
+    if count == 1 and values.dtype != object:
+        return np.ascontiguousarray(values, dtype=np.int64)[..., np.newaxis]
+    flat, mask = wide(values).ravel().tolist(), (1 << 64 * count) - 1
+    body = b"".join((value & mask).to_bytes(8 * count, "little") for value in flat)
+    return np.frombuffer(body, np.int64).reshape(*values.shape, count)
+
+
+def from_words(words: Words, of: FixedType) -> IntArray:
+    """The integers behind 64-bit words along the last axis."""
+    count = words.shape[-1]
+    if count == 1 and (of.signed or of.width < 64):
+        return compact(words[..., 0])
+    parts = words.astype(object)
+    high = parts[..., -1] if of.signed else parts[..., -1] & ((1 << 64) - 1)
+    for i in range(count - 2, -1, -1):
+        high = high << 64 | parts[..., i] & ((1 << 64) - 1)
+    return compact(np.asarray(high, dtype=object))
