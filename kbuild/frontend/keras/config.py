@@ -1,0 +1,82 @@
+"""Typed access to the configuration of a layer. A value of another type is a sentence, not a crash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from kbuild.errors import UnsupportedModel
+from kbuild.frontend.keras.safety import quoted
+
+
+class Config:
+    """The settings of one layer. Every method raises UnsupportedModel that names the layer and the key."""
+
+    def __init__(self, layer: str, class_name: str, values: Mapping[str, object]) -> None:
+        self.layer, self.class_name, self.values = layer, class_name, values
+
+    def error(self, sentence: str) -> UnsupportedModel:
+        """An error about this layer."""
+        return UnsupportedModel(f"the layer {quoted(self.layer)} ({quoted(self.class_name)[1:-1]}): {sentence}")
+
+    def _wrong(self, key: str, expected: str) -> UnsupportedModel:
+        value = self.values.get(key)
+        shown = quoted(value) if isinstance(value, str) else quoted(value)[1:-1]
+        return self.error(f"{key} is {shown}, not {expected}")
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there and not null."""
+        return self.values.get(key) is not None
+
+    def raw(self, key: str) -> object:
+        """The value as it stands in the file; None where there is none."""
+        return self.values.get(key)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A boolean."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false")
+        return value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """An integer; 3.0 counts as one."""
+        value = self.values.get(key, default)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._wrong(key, "an integer")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """A finite number. Keras writes numbers that were NumPy's as `{"type": "...", "value": 0.3}` or as [0.3]."""
+        value = self.values.get(key, default)
+        if isinstance(value, Mapping) and "value" in value:
+            value = value["value"]
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wrong(key, "a finite number")
+        return float(value)
+
+    def optional_number(self, key: str) -> float | None:
+        """A finite number, or None where it is null or missing."""
+        return self.number(key, 0.0) if self.has(key) else None
+
+    def text(self, key: str, default: str) -> str:
+        """A string."""
+        value = self.values.get(key, default)
+        if not isinstance(value, str):
+            raise self._wrong(key, "a string")
+        return value
+
+    def integers(self, key: str) -> tuple[int | None, ...]:
+        """A list of integers or nulls, as shapes are."""
+        value = self.values.get(key)
+        if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":
+            value = value.get("items")
+        if not isinstance(value, list) or not all(
+            v is None or (isinstance(v, int) and not isinstance(v, bool)) for v in value
+        ):
+            raise self._wrong(key, "a list of integers")
+        return tuple(value)

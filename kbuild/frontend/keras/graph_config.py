@@ -1,0 +1,327 @@
+"""Sequential and Functional configurations of Keras 2.0 to 3 → `ModelSpec`, without weights.
+
+Functional configurations list for each layer its `inbound_nodes`, one entry for each call:
+
+- Keras 2: `[["dense", 0, 0, {}], ...]`, tensors as (layer, call, index, keyword arguments); early ones lack the fourth;
+- Keras 3: `{"args": [...], "kwargs": {...}}` with tensors as `{"class_name": "__keras_tensor__", "config":
+  {"keras_history": ["dense", 0, 0]}}`.
+
+Calls of a nested model are counted from 1 in Keras 2 (a model is born with a call of its own), from 0 in Keras 3; yet
+in Keras 3's `output_layers` those of a nested Functional are counted from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kbuild.errors import UnsupportedModel
+from kbuild.frontend.keras.safety import MAX_LAYERS, MAX_NESTING, quoted
+from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
+
+FUNCTIONAL = ("Functional", "Model")
+MODELS = (*FUNCTIONAL, "Sequential")
+_KERAS_PACKAGES = (
+    "keras",
+    "tf_keras",
+    "tensorflow",
+    "tensorflow.keras",
+    "tf.keras",
+    "tensorflow.python.keras",
+    "builtins",
+)
+_SHAPE_KEYS = ("batch_shape", "batch_input_shape")
+
+
+def read_config(config: object) -> ModelSpec:
+    """The model of a parsed configuration: what `model.to_json()` and `model_config` hold. Raises UnsupportedModel."""
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise UnsupportedModel('the configuration has no "class_name" and "config"; it is not a Keras model')
+    class_name = class_of(config)
+    if class_name not in MODELS:
+        raise UnsupportedModel(
+            f"the model is of the class {quoted(class_name)}, whose structure is code and not in the file; "
+            "save it as a Sequential or Functional model"
+        )
+    return _model(class_name, config["config"], 0)
+
+
+def class_of(entry: Mapping[str, object]) -> str:
+    """The class of a serialized object: without package where it is Keras' own, else `package>Class`."""
+    name = entry.get("class_name")
+    if not isinstance(name, str):
+        raise UnsupportedModel(f"a layer has the class name {quoted(name)}, which is not a string")
+    package, _, short = name.rpartition(">")
+    registered, module = entry.get("registered_name"), entry.get("module")
+    if not package and isinstance(registered, str) and ">" in registered:
+        package = registered.rpartition(">")[0]
+    if not package and isinstance(module, str):
+        package = module
+    if package and not _is_keras(package):
+        return f"{package}>{short}"
+    return short
+
+
+def _is_keras(package: str) -> bool:
+    return any(package == known or package.startswith(known + ".") for known in _KERAS_PACKAGES)
+
+
+def _model(class_name: str, config: object, depth: int) -> ModelSpec:
+    if depth > MAX_NESTING:
+        raise UnsupportedModel(f"models are nested more than {MAX_NESTING} levels deep")
+    if class_name == "Sequential":
+        return _sequential(config, depth)
+    return _functional(config, depth)
+
+
+def _layer_list(entries: object, model: str) -> list[dict[str, object]]:
+    """The entries of a model's layers, checked to be objects with a class."""
+    if not isinstance(entries, list) or not entries:
+        raise UnsupportedModel(f"the model {quoted(model)} has no layers")
+    if len(entries) > MAX_LAYERS:
+        raise UnsupportedModel(f"the model {quoted(model)} has {len(entries)} layers; kbuild reads up to {MAX_LAYERS}")
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict | list):
+            raise UnsupportedModel(f"a layer of the model {quoted(model)} is not an object with class_name and config")
+    return entries
+
+
+def _layer(entry: Mapping[str, object], calls: tuple[Call, ...], depth: int) -> LayerSpec:
+    class_name, config = class_of(entry), entry["config"]
+    own = config.get("name") if isinstance(config, dict) else None
+    name = entry.get("name", own)
+    if not isinstance(name, str) or not name:
+        raise UnsupportedModel(f"a layer of class {quoted(class_name)} has no name")
+    inner = _model(class_name, config, depth + 1) if class_name in MODELS else None
+    return LayerSpec(name, class_name, config if isinstance(config, dict) else {}, calls, model=inner)
+
+
+def _check_names(layers: tuple[LayerSpec, ...], model: str) -> None:
+    seen: set[str] = set()
+    for layer in layers:
+        if layer.name in seen:
+            raise UnsupportedModel(f"two layers of the model {quoted(model)} are called {quoted(layer.name)}")
+        seen.add(layer.name)
+
+
+# Sequential
+
+
+def _sequential(config: object, depth: int) -> ModelSpec:
+    """A chain. Before Keras 2.2 the configuration is the bare list of layers."""
+    fields: Mapping[str, object] = config if isinstance(config, dict) else {"layers": config}
+    name = str(fields.get("name", "sequential"))
+    entries = _layer_list(fields.get("layers"), name)
+    layers = [_layer(entry, (), depth) for entry in entries]
+    if layers[0].class_name != "InputLayer":
+        shape = _input_shape(layers[0])
+        shape = fields.get("build_input_shape") if shape is None else shape
+        layers.insert(0, LayerSpec(f"{layers[0].name}_input", "InputLayer", {"batch_shape": shape}))
+    first = layers[0]
+    chained = [first]
+    for layer in layers[1:]:
+        chained.append(_with_calls(layer, (Call((TensorRef(chained[-1].name),)),)))
+    _check_names(tuple(chained), name)
+    return ModelSpec(name, tuple(chained), (first.name,), (TensorRef(chained[-1].name),))
+
+
+def _with_calls(layer: LayerSpec, calls: tuple[Call, ...]) -> LayerSpec:
+    return LayerSpec(layer.name, layer.class_name, layer.config, calls, layer.weights, layer.model)
+
+
+def _input_shape(layer: LayerSpec) -> object:
+    """The shape with the batch axis that a first layer was given; None where it was not."""
+    if layer.model is not None:
+        inputs = [inner for inner in layer.model.layers if inner.name == layer.model.inputs[0]]
+        return _input_shape(inputs[0]) if inputs else None
+    for key in _SHAPE_KEYS:
+        if layer.config.get(key) is not None:
+            return layer.config[key]
+    shape = layer.config.get("input_shape")
+    return [None, *shape] if isinstance(shape, list) else None
+
+
+# Functional
+
+
+@dataclass
+class _Reference:
+    """A tensor as the file spells it, before its call is counted from 0."""
+
+    layer: str
+    call: int
+    index: int
+
+
+@dataclass
+class _Node:
+    """One entry of `inbound_nodes`."""
+
+    inputs: list[_Reference] = field(default_factory=list)
+    arguments: dict[str, object] = field(default_factory=dict)
+
+
+def _functional(config: object, depth: int) -> ModelSpec:
+    if not isinstance(config, dict):
+        raise UnsupportedModel("the configuration of a Functional model is not an object")
+    name = str(config.get("name", "model"))
+    entries = _layer_list(config.get("layers"), name)
+    nodes: list[list[_Node]] = []
+    keras3 = False
+    layers: list[LayerSpec] = []
+    for entry in entries:
+        layer = _layer(entry, (), depth)
+        inbound = entry.get("inbound_nodes", [])
+        if not isinstance(inbound, list):
+            raise UnsupportedModel(f"the inbound_nodes of the layer {quoted(layer.name)} are not a list")
+        keras3 = keras3 or any(isinstance(node, dict) and "args" in node for node in inbound)
+        layers.append(layer)
+        nodes.append([_node(node, layer.name) for node in inbound])
+    _check_names(tuple(layers), name)
+    inputs = [ref.layer for ref in _references(config.get("input_layers"), f"the inputs of the model {quoted(name)}")]
+    outputs = _references(config.get("output_layers"), f"the outputs of the model {quoted(name)}")
+    counts = {layer.name: max(len(calls), 1) for layer, calls in zip(layers, nodes, strict=True)}
+    resolve = _Resolver({layer.name: layer for layer in layers}, counts, keras3)
+    inbound_bases = resolve.bases([ref for calls in nodes for node in calls for ref in node.inputs], outputs=False)
+    built = [
+        _with_calls(
+            layer,
+            tuple(
+                Call(tuple(resolve(ref, inbound_bases, layer.name) for ref in node.inputs), node.arguments)
+                for node in calls
+            ),
+        )
+        for layer, calls in zip(layers, nodes, strict=True)
+    ]
+    output_bases = resolve.bases(outputs, outputs=True)
+    where = f"outputs of the model {name}"
+    return ModelSpec(
+        name, tuple(built), _inputs(inputs, built, name), tuple(resolve(r, output_bases, where) for r in outputs)
+    )
+
+
+def _inputs(names: list[str], layers: list[LayerSpec], model: str) -> tuple[str, ...]:
+    classes = {layer.name: layer.class_name for layer in layers}
+    if not names:
+        raise UnsupportedModel(f"the model {quoted(model)} has no input_layers")
+    for name in names:
+        if classes.get(name) != "InputLayer":
+            raise UnsupportedModel(f"the input {quoted(name)} of the model {quoted(model)} is not an InputLayer of it")
+    if len(set(names)) < len(names):
+        raise UnsupportedModel(f"the model {quoted(model)} names an input twice")
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class _Resolver:
+    """Turns the file's references into `TensorRef`s, whose calls are counted from 0."""
+
+    layers: Mapping[str, LayerSpec]
+    counts: Mapping[str, int]
+    keras3: bool
+
+    def bases(self, references: list[_Reference], outputs: bool) -> dict[str, int]:
+        """The number of the first call of each nested model that is referred to."""
+        used: dict[str, set[int]] = {}
+        for ref in references:
+            layer = self.layers.get(ref.layer)
+            if layer is not None and layer.model is not None:
+                used.setdefault(ref.layer, set()).add(ref.call)
+        found = {}
+        for name, calls in used.items():
+            base = int(not self.keras3 or (outputs and self.layers[name].class_name in FUNCTIONAL))
+            in_range = all(base <= call < base + self.counts[name] for call in calls)
+            found[name] = base if in_range else 1 - base
+        return found
+
+    def __call__(self, ref: _Reference, bases: Mapping[str, int], reader: str) -> TensorRef:
+        if ref.layer not in self.layers:
+            raise UnsupportedModel(f"{quoted(reader)} reads {quoted(ref.layer)}, which is not a layer of the model")
+        layer = self.layers[ref.layer]
+        call = ref.call - bases.get(ref.layer, 0)
+        tensors = 1 if layer.model is None else len(layer.model.outputs)
+        if not 0 <= call < self.counts[ref.layer] or ref.index < 0 or (layer.model and ref.index >= tensors):
+            raise UnsupportedModel(
+                f"{quoted(reader)} reads output {ref.index} of call {ref.call} of {quoted(ref.layer)}, "
+                "which the model does not have"
+            )
+        return TensorRef(ref.layer, call, ref.index)
+
+
+def _node(entry: object, layer: str) -> _Node:
+    node = _Node()
+    if isinstance(entry, dict) and "args" in entry:
+        args, kwargs = entry["args"], entry.get("kwargs") or {}
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise UnsupportedModel(f"a call of the layer {quoted(layer)} has no lists of arguments")
+        arguments = {f"number {number}": argument for number, argument in enumerate(args, 1)} | kwargs
+        for key, argument in arguments.items():
+            positional = key.startswith("number ") or key == "inputs"
+            leaves = list(_leaves(argument))
+            if positional and leaves and all(isinstance(leaf, _Reference) for leaf in leaves):
+                node.inputs += [leaf for leaf in leaves if isinstance(leaf, _Reference)]
+            elif argument is not None:
+                node.arguments[key] = argument
+        return node
+    for leaf in _leaves(entry):
+        if not isinstance(leaf, _Reference):
+            raise UnsupportedModel(f"a call of the layer {quoted(layer)} has the input {quoted(leaf)}, not a tensor")
+        node.inputs.append(leaf)
+    for kwargs in _keyword_arguments(entry):
+        node.arguments |= {key: value for key, value in kwargs.items() if value is not None}
+    return node
+
+
+def _is_legacy_reference(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in value[1:3])
+    )
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """References and constants of a nested structure in order; dictionaries by sorted key, as Keras flattens them."""
+    if isinstance(value, list):
+        if _is_legacy_reference(value):
+            constant = value[0] == "_CONSTANT_VALUE"
+            yield f"the constant {value[2]}" if constant else _Reference(value[0], value[1], value[2])
+        else:
+            for item in value:
+                yield from _leaves(item)
+    elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        config = value.get("config")
+        history = config.get("keras_history") if isinstance(config, dict) else None
+        if not _is_legacy_reference(history):
+            raise UnsupportedModel(f"a tensor has the keras_history {quoted(history)}, not [layer, call, index]")
+        yield from _leaves(history)
+    elif isinstance(value, dict) and value.get("class_name") == "__tuple__":
+        yield from _leaves(value.get("items"))
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from _leaves(value[key])
+    else:
+        yield value
+
+
+def _keyword_arguments(value: object) -> Iterator[Mapping[str, object]]:
+    """The fourth elements of Keras 2's references."""
+    if _is_legacy_reference(value):
+        assert isinstance(value, list)
+        if len(value) == 4 and isinstance(value[3], dict):
+            yield value[3]
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keyword_arguments(item)
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from _keyword_arguments(value[key])
+
+
+def _references(value: object, what: str) -> list[_Reference]:
+    """`input_layers` and `output_layers`: one reference, a list or a dictionary of them."""
+    leaves = list(_leaves(value)) if value is not None else []
+    if not leaves or not all(isinstance(leaf, _Reference) for leaf in leaves):
+        raise UnsupportedModel(f"{what} are not a list of [layer, call, index]")
+    return [leaf for leaf in leaves if isinstance(leaf, _Reference)]

@@ -1,0 +1,99 @@
+"""What a layer family provides: a `Handler` for each Keras class, which adds nodes for one call of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kbuild.errors import UnsupportedModel
+from kbuild.fixed import FloatArray
+from kbuild.frontend.keras.config import Config
+from kbuild.ir import Layer, Node, Op, Shape
+
+AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a layer: its settings and weights, the nodes it reads, and the means to add nodes.
+
+    `layer` is what its nodes are marked with; `fused_layer` makes the layer of a fused activation from its name.
+    """
+
+    config: Config
+    weights: Mapping[str, FloatArray]
+    inputs: tuple[Node, ...]
+    layer: Layer
+    add_node: AddNode
+    fused_layer: Callable[[str], Layer]
+
+    def error(self, sentence: str) -> UnsupportedModel:
+        """A refusal of this layer; the sentence says what to do instead."""
+        return self.config.error(sentence)
+
+    @property
+    def input(self) -> Node:
+        """The only input."""
+        if len(self.inputs) != 1:
+            raise self.error(f"is called with {len(self.inputs)} inputs, not one")
+        return self.inputs[0]
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the only input, without the batch axis."""
+        return self.input.shape
+
+    def axis(self, axis: int, rank: int | None = None) -> int:
+        """An axis counted with the batch axis, perhaps from the end, as one without it."""
+        rank = len(self.shape) if rank is None else rank
+        found = axis - 1 if axis > 0 else axis + rank if axis < 0 else -1
+        if not 0 <= found < rank:
+            raise self.error(f"axis is {axis}, which is not an axis beside the batch of an input of rank {rank + 1}")
+        return found
+
+    def weight(self, name: str, shape: Shape) -> FloatArray:
+        """The weight `name`, which must have the shape. Raises UnsupportedModel."""
+        if name not in self.weights:
+            raise self.error(f"the weight {name} is missing")
+        found = self.weights[name]
+        if found.shape != shape:
+            raise self.error(
+                f"the weight {name} has shape {found.shape}, not {shape}; are these the weights of this model?"
+            )
+        return np.asarray(found)
+
+    def add(self, op: Op, *inputs: Node) -> Node:
+        """A node of this layer; it reads the call's inputs unless others are given."""
+        return self.add_node(self.layer.name, op, inputs or self.inputs, self.layer)
+
+    def fused(self, activation: str) -> LayerCall:
+        """The call of the activation that is part of this layer, as a layer of its own; set its inputs with `on`."""
+        return replace(self, weights={}, inputs=(), layer=self.fused_layer(activation))
+
+    def on(self, *inputs: Node) -> LayerCall:
+        """The same call on other inputs."""
+        return replace(self, inputs=inputs)
+
+    def configured(self, config: Config) -> LayerCall:
+        """The same call with other settings."""
+        return replace(self, config=config)
+
+
+def no_weights(config: Config) -> tuple[str, ...]:
+    """For layers without weights."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How a class of layers becomes nodes.
+
+    build: adds the nodes of a call and returns the node of the result; note: what is supported, for `kbuild layers`;
+    weights: names of the weights that a configuration has, in Keras' order.
+    """
+
+    build: Callable[[LayerCall], Node]
+    note: str
+    weights: Callable[[Config], tuple[str, ...]] = no_weights

@@ -1,0 +1,105 @@
+"""Dense, Activation, and the layers that only move elements or do nothing in inference."""
+
+from __future__ import annotations
+
+import math
+
+from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layers.activation import add_activation
+from kbuild.frontend.keras.safety import MAX_ELEMENTS
+from kbuild.ir import Node, Tensor
+from kbuild.ops.dense import Dense
+from kbuild.ops.identity import Identity
+from kbuild.ops.input import Input
+from kbuild.ops.reshape import Reshape
+
+
+def input_shape(config: Config) -> tuple[int, ...]:
+    """Shape of an InputLayer without the batch axis. Raises UnsupportedModel where it is missing or not all known."""
+    key = next((key for key in ("batch_shape", "batch_input_shape") if config.has(key)), None)
+    if key is None and not config.has("input_shape"):
+        raise config.error("the model has no input shape; build it, or begin it with an InputLayer, and save it again")
+    shape = config.integers(key)[1:] if key else config.integers("input_shape")
+    known = tuple(n for n in shape if n is not None and n > 0)
+    if len(known) < len(shape):
+        sizes = ", ".join("None" if n is None else str(n) for n in (None, *shape))
+        raise config.error(f"has a shape that is not fixed, ({sizes}); give every axis but the batch a size")
+    if not known:
+        raise config.error("has no axis beside the batch; give the input a shape such as (1,)")
+    if math.prod(known) > MAX_ELEMENTS:
+        raise config.error(f"has {math.prod(known)} values; kbuild takes up to {MAX_ELEMENTS}")
+    return known
+
+
+def _input(call: LayerCall) -> Node:
+    if "string" in call.config.text("dtype", "float32"):
+        raise call.error("is an input of strings; encode them as numbers before the model")
+    if call.config.raw("sparse") or call.config.raw("ragged"):
+        raise call.error("is a sparse or ragged input; use a dense one of a fixed shape")
+    return call.add(Input(input_shape(call.config)))
+
+
+def _dense_weights(config: Config) -> tuple[str, ...]:
+    return ("kernel", "bias") if config.flag("use_bias", True) else ("kernel",)
+
+
+def _dense(call: LayerCall) -> Node:
+    """y = activation(x @ kernel + bias) over the last axis; kernel [K, N], bias [N]."""
+    units = call.config.integer("units")
+    kernel = call.weight("kernel", (call.shape[-1], units))
+    bias = Tensor(call.weight("bias", (units,))) if call.config.flag("use_bias", True) else None
+    return add_activation(call, call.add(Dense(Tensor(kernel), bias)))
+
+
+def _activation(call: LayerCall) -> Node:
+    return add_activation(call, call.input)
+
+
+def _identity(call: LayerCall) -> Node:
+    return call.add(Identity(), call.input)
+
+
+def _flatten(call: LayerCall) -> Node:
+    if (
+        call.config.has("data_format")
+        and call.config.text("data_format", "") == "channels_first"
+        and len(call.shape) > 1
+    ):
+        raise call.error("data_format is channels_first; use channels_last")
+    return call.add(Reshape((math.prod(call.shape),)), call.input)
+
+
+def _reshape(call: LayerCall) -> Node:
+    target = call.config.integers("target_shape")
+    size = math.prod(call.shape)
+    known = math.prod(n for n in target if n is not None and n != -1)
+    free = sum(n in (None, -1) for n in target)
+    if (
+        free > 1
+        or known <= 0
+        or (size % known if free else size != known)
+        or any(n is not None and n < -1 for n in target)
+    ):
+        raise call.error(f"target_shape {target} does not hold the elements of an input of shape {call.shape}")
+    return call.add(Reshape(tuple(size // known if n is None or n == -1 else n for n in target)), call.input)
+
+
+_TRAINING_ONLY = Handler(_identity, "acts in training only: dropped")
+
+HANDLERS = {
+    "InputLayer": Handler(_input, "every size but the batch is fixed"),
+    "Dense": Handler(_dense, "inputs of any rank; any supported activation", _dense_weights),
+    "Activation": Handler(_activation, "every supported activation by name"),
+    "Flatten": Handler(_flatten, "channels_last"),
+    "Reshape": Handler(_reshape, "one size may be -1"),
+    "Identity": Handler(_identity, "dropped"),
+    "Dropout": _TRAINING_ONLY,
+    "SpatialDropout1D": _TRAINING_ONLY,
+    "SpatialDropout2D": _TRAINING_ONLY,
+    "SpatialDropout3D": _TRAINING_ONLY,
+    "AlphaDropout": _TRAINING_ONLY,
+    "GaussianDropout": _TRAINING_ONLY,
+    "GaussianNoise": _TRAINING_ONLY,
+    "ActivityRegularization": _TRAINING_ONLY,
+}

@@ -1,0 +1,74 @@
+"""What in a model can never become hardware, all of it at once and each with what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kbuild.errors import UnsupportedModel
+from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.layers import handler_of
+from kbuild.frontend.keras.layers.core import input_shape
+from kbuild.frontend.keras.safety import quoted
+from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
+
+_CODE = "its code is not in the file"
+_REMEDIES = {
+    "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",
+    "Masking": "masking is not supported; give the model padded sequences of one length and no Masking",
+    "TFOpLambda": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
+    "SlicingOpLambda": "a slice in the graph; write it with Keras layers",
+    "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
+    "TFSMLayer": f"{_CODE}; write it with Keras layers",
+    "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
+}
+_HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {"training": (None, False), "mask": (None,)}
+
+
+def check_supported(model: ModelSpec) -> None:
+    """Raise UnsupportedModel that lists every layer that is not supported; return when there is none."""
+    found = list(_problems(model, ""))
+    if found:
+        count = "one layer" if len(found) == 1 else f"{len(found)} layers"
+        raise UnsupportedModel(f"{count} cannot become hardware:" + "".join(f"\n  {line}" for line in found))
+
+
+def _problems(model: ModelSpec, above: str) -> Iterator[str]:
+    for layer in model.layers:
+        place = f"{above}{layer.name}"
+        if layer.model is not None:
+            yield from _problems(layer.model, f"{place}/")
+            problem = _argument_problem(layer)
+        else:
+            problem = _problem(layer, top=not above and layer.name in model.inputs)
+        if problem is not None:
+            yield f"{quoted(place)} ({quoted(layer.class_name)[1:-1]}): {problem}"
+
+
+def _problem(layer: LayerSpec, top: bool) -> str | None:
+    if layer.class_name in _REMEDIES:
+        return _REMEDIES[layer.class_name]
+    if layer.config.get("stateful") is True:
+        return "keeps its state between calls; set stateful=False"
+    if ">" in layer.class_name:
+        return f"a custom class, {_CODE}; write it with Keras layers"
+    if handler_of(layer.class_name) is None:
+        return "this class is not supported; kbuild layers lists those that are"
+    dtype = layer.config.get("dtype")
+    if isinstance(dtype, dict) and "Quantized" in str(dtype.get("class_name")):
+        return "its weights are quantized by Keras; save the model before model.quantize()"
+    if top and layer.class_name == "InputLayer":
+        try:
+            input_shape(Config(layer.name, layer.class_name, layer.config))
+        except UnsupportedModel as error:
+            return str(error).partition("): ")[2]
+    return _argument_problem(layer)
+
+
+def _argument_problem(layer: LayerSpec) -> str | None:
+    for call in layer.calls:
+        for key, value in call.arguments.items():
+            if key == "training" and value is True:
+                return "is called with training=True; call it without"
+            if value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
+                return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
+    return None

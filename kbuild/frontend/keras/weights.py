@@ -1,0 +1,185 @@
+"""The weights of a model from the HDF5 layouts of Keras.
+
+- by name (`model.save("x.h5")`, `save_weights` of Keras 2): a group for each layer, whose attribute `weight_names`
+  lists datasets such as `fc1/kernel:0`; the group of a nested model holds those of all its layers;
+- by number (`.weights.h5`, also inside `.keras`): `layers/dense_1/vars/0`, where a layer is called by its class in
+  snake case, counted within its model from `dense`, `dense_1`; nested models have a `layers` of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kbuild.errors import UnsupportedModel
+from kbuild.fixed import FloatArray
+from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.hdf5 import Folder
+from kbuild.frontend.keras.layers import handler_of
+from kbuild.frontend.keras.safety import quoted
+from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
+
+_SHOWN = 8
+
+
+def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
+    """The model with the weights of every layer that has some. Raises UnsupportedModel, naming the layers."""
+    wanted = list(_wanted(model, ()))
+    stored = root.folder("model_weights") or root
+    if stored.texts("layer_names") is not None:
+        found = _by_name(wanted, stored)
+    elif any(name in root for name in ("layers", "_layer_checkpoint_dependencies")):
+        found = _by_number(model, root, ())
+    elif not wanted:
+        found = {}
+    else:
+        raise UnsupportedModel("it holds no weights in a layout of Keras; save them with model.save_weights")
+    missing = [path for path, _ in wanted if path not in found]
+    if missing:
+        raise UnsupportedModel(_missing(missing, len(wanted), stored.texts("layer_names")))
+    return _filled(model, (), found)
+
+
+Path = tuple[str, ...]  # names of the models that a layer is nested in, then its own
+Found = dict[Path, dict[str, FloatArray]]
+
+
+def _wanted(model: ModelSpec, above: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Layers with weights, and the names of these in Keras' order."""
+    for layer in model.layers:
+        path = (*above, layer.name)
+        if layer.model is not None:
+            yield from _wanted(layer.model, path)
+        elif names := _names(layer):
+            yield path, names
+
+
+def _names(layer: LayerSpec) -> tuple[str, ...]:
+    handler = handler_of(layer.class_name)
+    return () if handler is None else handler.weights(Config(layer.name, layer.class_name, layer.config))
+
+
+def _filled(model: ModelSpec, above: Path, found: Found) -> ModelSpec:
+    layers = []
+    for layer in model.layers:
+        path = (*above, layer.name)
+        if layer.model is not None:
+            layers.append(replace(layer, model=_filled(layer.model, path, found)))
+        else:
+            layers.append(replace(layer, weights=found.get(path, {})))
+    return replace(model, layers=tuple(layers))
+
+
+def _missing(paths: list[Path], total: int, stored: list[str] | None) -> str:
+    shown = ", ".join(quoted("/".join(path)) for path in paths[:_SHOWN])
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    text = f"it has no weights for {len(paths)} of {total} layers: {shown}{more}"
+    if stored is None:
+        return f"{text}; are these the weights of this model?"
+    inside = ", ".join(quoted(name) for name in stored[:_SHOWN]) + (" ..." if len(stored) > _SHOWN else "")
+    return f"{text}; it holds {inside or 'no layers'}. Are these the weights of this model?"
+
+
+# By name
+
+
+def _by_name(wanted: list[tuple[Path, tuple[str, ...]]], root: Folder) -> Found:
+    found: Found = {}
+    groups: dict[str, tuple[Folder, list[str]]] = {}
+    for path, names in wanted:
+        if path[0] not in groups:
+            folder = root.folder(path[0])
+            if folder is None:
+                continue
+            groups[path[0]] = folder, folder.texts("weight_names") or []
+        folder, stored = groups[path[0]]
+        chosen = {name: _choose(path, name, stored) for name in names}
+        if len(path) == 1 and stored and len(stored) != len(names):
+            raise UnsupportedModel(_count(path, names, len(stored)))
+        arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
+        if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
+            found[path] = {name: array for name, array in arrays.items() if array is not None}
+    return found
+
+
+def _count(path: Path, names: tuple[str, ...], stored: int) -> str:
+    return (
+        f"the layer {quoted('/'.join(path))} has {stored} weights in the file and {len(names)} in the model "
+        f"({', '.join(names)}); are these the weights of this model?"
+    )
+
+
+def _choose(path: Path, name: str, stored: list[str]) -> str | None:
+    """The dataset that holds the weight `name` of the layer: that whose name ends most like the layer's path."""
+    wanted = [*path, name]
+    best: list[str] = []
+    longest = 0
+    for dataset in stored:
+        parts = dataset.removesuffix(":0").split("/")
+        common = 0
+        while common < min(len(parts), len(wanted)) and parts[-1 - common] == wanted[-1 - common]:
+            common += 1
+        least = 1 if len(path) == 1 else 2  # in the group of a nested model the layer's name must be right too
+        if common >= max(least, longest):
+            best = [*best, dataset] if common == longest else [dataset]
+            longest = common
+    if len(best) > 1:
+        raise UnsupportedModel(f"the weight {quoted('/'.join(wanted))} is there twice: {', '.join(map(quoted, best))}")
+    return best[0] if best else None
+
+
+# By number
+
+
+def snake_case(class_name: str) -> str:
+    """How Keras spells a class in the paths of weights."""
+    name = re.sub(r"\W+", "", class_name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _by_number(model: ModelSpec, root: Folder, above: Path) -> Found:
+    found: Found = {}
+    layers = root.folder("layers")
+    if layers is None:
+        return found
+    for layer, folder in _numbered(model, layers):
+        path = (*above, layer.name)
+        if layer.model is not None:
+            found |= _by_number(layer.model, folder, path)
+        elif names := _names(layer):
+            arrays = _variables(path, names, folder)
+            if arrays is not None:
+                found[path] = arrays
+    return found
+
+
+def _numbered(model: ModelSpec, layers: Folder) -> Iterator[tuple[LayerSpec, Folder]]:
+    """The layers that have a group, with it."""
+    used: dict[str, int] = {}
+    for layer in model.layers:
+        stem = snake_case(layer.class_name)
+        number = used.get(stem, 0)
+        used[stem] = number + 1
+        folder = layers.folder(f"{stem}_{number}" if number else stem)
+        if folder is not None:
+            yield layer, folder
+
+
+def _variables(path: Path, names: tuple[str, ...], folder: Folder) -> dict[str, FloatArray] | None:
+    variables = folder.folder("vars")
+    if variables is None:
+        return None
+    owner = variables.text("name")
+    if owner is not None and owner != path[-1]:
+        raise UnsupportedModel(
+            f"the weights of the layer {quoted('/'.join(path))} are those of a layer {quoted(owner)}; "
+            "are these the weights of this model?"
+        )
+    stored = [name for name in variables.names() if name.isdecimal()]
+    if stored and len(stored) != len(names):
+        raise UnsupportedModel(_count(path, names, len(stored)))
+    arrays = {name: variables.array(str(number)) for number, name in enumerate(names)}
+    present = {name: array for name, array in arrays.items() if array is not None}
+    return present if len(present) == len(names) else None
