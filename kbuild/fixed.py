@@ -174,7 +174,8 @@ def _integer(text: str) -> int:
 def _mode(kind: Any, text: str) -> Any:
     name = re.sub(r"^(AP|AC)_", "", text)
     if name not in kind.__members__:
-        raise ValueError(f"'{text}' is not a {kind.__name__.lower()} mode; one of {', '.join(kind.__members__)}")
+        what = "a quantization" if kind is Quantization else "an overflow"
+        raise ValueError(f"'{text}' is not {what} mode; one of {', '.join(kind.__members__)}")
     return kind[name]
 
 
@@ -261,9 +262,11 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
     if mode is Quantization.RND_MIN_INF:
         return (q + (half - 1)) >> shift
     if mode is Quantization.RND_CONV:  # ties went up; take back those that became odd
-        up = (q + half) >> shift
-        return up - (up & ((q & (2 * half - 1)) == half).astype(q.dtype))
-    negative = (q < 0).astype(q.dtype)  # 0 or 1, of the dtype of q so that wide integers stay Python integers
+        up: IntArray = (q + half) >> shift
+        odd_ties: IntArray = up & ((q & (2 * half - 1)) == half).astype(q.dtype)
+        even: IntArray = up - odd_ties
+        return even
+    negative: IntArray = (q < 0).astype(q.dtype)  # 0 or 1, in Python integers where q is
     if mode is Quantization.TRN_ZERO:
         return (q + negative * (2 * half - 1)) >> shift
     if mode is Quantization.RND_ZERO:
@@ -304,7 +307,8 @@ def from_float(x: Any, to: FixedType) -> IntArray:
     values = np.asarray(x, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("NaN or infinity cannot become fixed point")
-    scaled = np.ldexp(values, to.fraction)
+    with np.errstate(over="ignore", under="ignore"):  # what does not fit a double is rounded exactly below
+        scaled = np.ldexp(values, to.fraction)
     magnitude = np.abs(scaled)
     tiny = (magnitude < 2.0**-1000) & (values != 0)
     if values.size and (float(magnitude.max()) >= 2.0**INT64_BITS or tiny.any()):
@@ -330,7 +334,8 @@ def _round_floats(y: FloatArray, mode: Quantization) -> IntArray:
         away = rest >= 0.5
     else:
         away = (rest > 0.5) | (tie & (np.mod(whole, 2) != 0))
-    return whole.astype(np.int64) + np.where(negative, -1, 1) * away
+    result: IntArray = whole.astype(np.int64) + np.where(negative, -1, 1) * away
+    return result
 
 
 def _round_exactly(values: FloatArray, to: FixedType) -> IntArray:
