@@ -268,7 +268,8 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
         return even
     negative: IntArray = (q < 0).astype(q.dtype)  # 0 or 1, in Python integers where q is
     if mode is Quantization.TRN_ZERO:
-        return (q + negative * (2 * half - 1)) >> shift
+        almost_one: IntArray = negative * (2 * half - 1)
+        return (q + almost_one) >> shift
     if mode is Quantization.RND_ZERO:
         return (q + (half - 1) + negative) >> shift
     return (q + half - negative) >> shift  # RND_INF
