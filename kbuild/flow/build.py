@@ -1,0 +1,191 @@
+"""One recipe on its way through the stages: its artifacts, loaded once, and how a single stage is brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbuild.config import LayerSettings, Recipe, resolve_settings
+from kbuild.errors import KbuildError
+from kbuild.flow.cache import Artifact, Cache
+from kbuild.flow.digests import file_digest, value_digest
+from kbuild.flow.output import Content, Entry, Output
+from kbuild.flow.stage import Stage
+from kbuild.flow.stages import STAGES, descendants, stage_named
+from kbuild.ir import Graph
+
+_LAST_CHECK = "optimize"
+DONE, UP_TO_DATE, CACHED, SKIPPED, FAILED = "done", "up to date", "from cache", "skipped", "failed"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens to a stage. `status` is None when it starts or tells `detail` of its progress."""
+
+    recipe: str
+    stage: str
+    status: str | None = None
+    seconds: float = 0.0
+    detail: str | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+class Build:
+    """A recipe and what is known about it so far. Stages of one build may run in several threads."""
+
+    def __init__(self, recipe: Recipe, cache: Cache | None = None, listener: Listener | None = None) -> None:
+        self.recipe = recipe
+        self.cache = cache or Cache()
+        self.output = Output(recipe.output_dir)
+        self._listener = listener or _silent
+        self._locks = {stage.name: threading.RLock() for stage in STAGES}
+        self._artifacts: dict[str, Artifact] = {}
+        self._graphs: dict[str, Graph] = {}
+        self._skips: dict[str, str | None] = {}
+        self._digests: dict[Path, str] = {}
+        self._settings: dict[str, LayerSettings] | None = None
+        self._held_back: list[Callable[[], None]] | None = None
+
+    # -- what stages ask for ---------------------------------------------------------------------
+
+    def artifact(self, name: str) -> Artifact:
+        """What a stage made: from the cache, or made now."""
+        with self._locks[name]:
+            if name not in self._artifacts:
+                stage = stage_named(name)
+                self._artifacts[name] = self.cache.get(
+                    name, stage.key(self), lambda folder: stage.make(self, folder), self._waiting(name)
+                )
+            return self._artifacts[name]
+
+    def graph(self, name: str) -> Graph:
+        """The float graph of `parse` or the fixed graph of `optimize`."""
+        with self._locks[name]:
+            artifact = self.artifact(name)
+            if name not in self._graphs:
+                from kbuild.ir.files import load
+                from kbuild.ops import op_class
+
+                self._graphs[name] = load(artifact.folder, op_class)
+            return self._graphs[name]
+
+    def remember(self, name: str, graph: Graph) -> None:
+        """Keep a graph that was made just now, so that it need not be read back."""
+        self._graphs[name] = graph
+
+    def skip(self, name: str) -> str | None:
+        """Why a stage does not run for this recipe, or None. Raises MissingTool."""
+        if name not in self._skips:
+            self._skips[name] = stage_named(name).skip(self)
+        return self._skips[name]
+
+    def file(self, path: Path | None) -> str | None:
+        """The digest of a file's content; None for no file."""
+        if path is None:
+            return None
+        if path not in self._digests:
+            self._digests[path] = file_digest(path)
+        return self._digests[path]
+
+    def settings(self) -> dict[str, LayerSettings]:
+        """The settings of every layer of the model. Raises RecipeError for names that the model does not have."""
+        if self._settings is None:
+            from kbuild.passes.context import layer_infos
+
+            self._settings = resolve_settings(self.recipe, layer_infos(self.graph("parse")))
+        return self._settings
+
+    def tell(self, stage: str, detail: str) -> None:
+        """Say what a stage is at."""
+        self._listener(Event(self.recipe.name, stage, None, 0.0, detail))
+
+    # -- running stages --------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def session(self, stages: Collection[str]) -> Iterator[None]:
+        """Keep the cache and other builds out of OutputDir while `stages` run.
+
+        When `optimize` is among them nothing is written before it has passed: until then the recipe or the model may
+        turn out to be wrong, and a wrong recipe writes nothing.
+        """
+
+        def waiting() -> None:
+            self.tell(stages_first, "waiting for another build of this OutputDir")
+
+        stages_first = next(iter(stages), "validate")
+        with self.cache.in_use(), self.output.session(waiting):
+            self._held_back = [] if _LAST_CHECK in stages else None
+            yield
+
+    def stamp(self, stage: Stage) -> str:
+        """What the stage's files in OutputDir are recorded under: what it reads and what judges it."""
+        return value_digest([stage.key(self), dict(stage.judged_by(self))])
+
+    def is_current(self, name: str) -> bool:
+        """Whether the stage has nothing to do. False, too, when that cannot be known because something is wrong."""
+        stage = stage_named(name)
+        try:
+            return self.skip(name) is None and self.output.current(name, self.stamp(stage))
+        except (KbuildError, OSError):
+            return False
+
+    def run(self, name: str) -> str:
+        """Bring one stage's files in OutputDir up to date; return how that went. What it needs is made if need be."""
+        started = time.monotonic()
+        self._listener(Event(self.recipe.name, name))
+        try:
+            status, reason = self._run(stage_named(name), started)
+        except BaseException as error:
+            text = str(error) if isinstance(error, KbuildError) else type(error).__name__
+            self._listener(Event(self.recipe.name, name, FAILED, time.monotonic() - started, text))
+            raise
+        self._listener(Event(self.recipe.name, name, status, time.monotonic() - started, reason))
+        return status
+
+    def _run(self, stage: Stage, started: float) -> tuple[str, str | None]:
+        reason = self.skip(stage.name)
+        if reason is not None:
+            if self.output.entries().get(stage.name) != Entry("", {}, SKIPPED, 0.0, reason):
+                self.output.retract(stage.name, SKIPPED, reason)
+            return SKIPPED, reason
+        stamp = self.stamp(stage)
+        if self.output.current(stage.name, stamp):
+            if stage.name == _LAST_CHECK:
+                self._release()
+            return UP_TO_DATE, None
+        artifact = self.artifact(stage.name)
+        status = DONE if artifact.fresh or not artifact.files else CACHED
+        files = stage.outputs(self, artifact)
+        try:
+            stage.check(self, artifact)
+        except KbuildError as error:
+            self._publish(stage, Entry("", {}, FAILED, 0.0, str(error)), files)
+            raise
+        self._publish(stage, Entry(stamp, {}, status, round(time.monotonic() - started, 3)), files)
+        return status, None
+
+    def _publish(self, stage: Stage, entry: Entry, files: Mapping[str, Content]) -> None:
+        if self._held_back is not None and stage.name != _LAST_CHECK:
+            self._held_back.append(lambda: self.output.publish(stage.name, entry, files, descendants(stage.name)))
+            return
+        self._release()
+        self.output.publish(stage.name, entry, files, descendants(stage.name))
+
+    def _release(self) -> None:
+        """Write what was held back."""
+        for publish in self._held_back or ():
+            publish()
+        self._held_back = None
+
+    def _waiting(self, stage: str) -> Callable[[], None]:
+        return lambda: self.tell(stage, "waiting for another build that is making the same")
+
+
+def _silent(event: Event) -> None:
+    """No one listens."""

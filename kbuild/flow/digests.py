@@ -1,0 +1,96 @@
+"""Names for content: of files, of values, of kbuild's own code."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from kbuild.config.places import Place
+from kbuild.config.recipe import Setting
+from kbuild.resources import ROOT
+
+PACKAGE = Path(__file__).resolve().parent.parent
+_CHUNK = 1 << 20
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def value_digest(value: object) -> str:
+    """SHA-256 of plain data, enumerations and dataclasses of such; where in a recipe a setting stands does not count.
+
+    Raises TypeError for anything else, paths included: what a stage reads is content, not where it is.
+    """
+    return text_digest(json.dumps(_plain(value), sort_keys=True, separators=(",", ":")))
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return ["float", value.hex()]
+    if isinstance(value, enum.Enum):
+        return [type(value).__name__, value.name]
+    if isinstance(value, Setting):
+        return _plain(value.value)
+    if isinstance(value, Place):
+        return None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _plain(vars(value)[field.name]) for field in dataclasses.fields(value)}
+        return [type(value).__name__, fields]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(str(item) for item in value)
+    raise TypeError(f"a {type(value).__name__} cannot be part of a key")
+
+
+@cache
+def code_digest(rooms: tuple[str, ...]) -> str:
+    """Digest of kbuild's own sources in `rooms`: modules and packages relative to `kbuild/`, or data folders.
+
+    `("fixed", "ops", "flow/stages/parse", "backends")`: one that does not exist is a KeyError, so that a renamed
+    module cannot silently drop out of a key.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for room in rooms for path in _sources(room)}):
+        digest.update(f"{path.relative_to(ROOT if path.is_relative_to(ROOT) else PACKAGE)}\n".encode())
+        digest.update(file_digest(path).encode())
+    return digest.hexdigest()
+
+
+def code_files() -> Iterable[Path]:
+    """Every file whose content can change what a build makes: kbuild's modules and its data."""
+    yield from sorted(PACKAGE.rglob("*.py"))
+    for room in ("backends", "schemas"):
+        yield from _sources(room)
+
+
+def _sources(room: str) -> list[Path]:
+    module = PACKAGE / f"{room}.py"
+    if module.is_file():
+        return [module]
+    if (PACKAGE / room).is_dir():
+        return sorted((PACKAGE / room).rglob("*.py"))
+    data = ROOT / room
+    if data.is_dir():
+        return sorted(path for path in data.rglob("*") if path.is_file())
+    raise KeyError(f"kbuild has no room called {room}")

@@ -1,0 +1,64 @@
+"""Writing that is whole or not there, and what a disk that cannot take it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kbuild.errors import StageError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space (kbuild cache prune removes what no build has used of late)",
+    errno.EDQUOT: "your disk quota is used up; free some space (kbuild cache prune helps)",
+    errno.EROFS: "the file system is read-only; choose another OutputDir or set KBUILD_CACHE",
+    errno.EACCES: "permission denied; choose another OutputDir or set KBUILD_CACHE",
+    errno.EPERM: "not permitted; choose another OutputDir or set KBUILD_CACHE",
+    errno.EIO: "the disk reports an input/output error",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+}
+
+
+@contextlib.contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn what the disk refuses into a StageError that says so. `what` is the thing being written or read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        raise StageError(f"{what}: {_REMEDIES[error.errno]}{place}") from error
+
+
+def write_file(target: Path, content: bytes | Path, scratch: Path) -> None:
+    """Put `content` (bytes, or a file to copy) at `target`, whole or not at all.
+
+    `scratch` is a folder of the same file system in which no one else writes.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    temporary = scratch / f"{os.getpid()}-{target.name}"
+    try:
+        if isinstance(content, Path):
+            shutil.copyfile(content, temporary)
+        else:
+            temporary.write_bytes(content)
+        if isinstance(content, Path) and os.access(content, os.X_OK):
+            temporary.chmod(0o755)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove `folder` and its parents up to `top`, `top` excluded, as far as they are empty."""
+    while folder != top and folder.is_relative_to(top):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

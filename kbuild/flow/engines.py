@@ -1,0 +1,75 @@
+"""The engines of a build: compiled once for each structure of a network, kept in the cache, loaded with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbuild.errors import RecipeError
+from kbuild.fixed import IntArray
+from kbuild.flow.comparison import Engine
+
+if TYPE_CHECKING:
+    from kbuild.flow.build import Build
+    from kbuild.ir import Graph
+
+EMULATE, CSIM, RTL = "emulate", "csim", "rtl"
+ENGINES = (EMULATE, CSIM, RTL)
+
+
+class _Emulator:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def run(self, inputs: Mapping[str, IntArray], keep: Sequence[str]) -> Mapping[str, IntArray]:
+        from kbuild.emulate import run
+
+        return run(self._graph, inputs, keep).values
+
+
+def engines_of(backend: str) -> tuple[str, ...]:
+    """The engines that a backend's designs run in."""
+    return ENGINES if backend == "Yosys" else (EMULATE, CSIM)
+
+
+def engine(build: Build, name: str) -> Engine:
+    """An engine of the fixed-point graph, built if need be.
+
+    Raises MissingTool without its compiler or simulator, StageError when they fail, RecipeError for `rtl` of a
+    backend that emits no Verilog.
+    """
+    if name not in engines_of(build.recipe.backend):
+        raise RecipeError(
+            f"the backend {build.recipe.backend} emits no Verilog, so there is no engine {name}; "
+            f"use {' or '.join(engines_of(build.recipe.backend))}, or Backend: Yosys"
+        )
+    if name == CSIM:
+        return _csim(build)
+    return _rtl(build) if name == RTL else _Emulator(build.graph("optimize"))
+
+
+def identities(backend: str) -> dict[str, str]:
+    """The tools behind the backend's engines, with their versions, for keys. Raises MissingTool."""
+    from kbuild.tools import cxx, verilator
+    from kbuild.tools.process import version
+
+    found = {"compiler": cxx.identity(cxx.compiler())}
+    if RTL in engines_of(backend):
+        found["verilator"] = version(verilator.verilator())
+    return found
+
+
+def _csim(build: Build) -> Engine:
+    from kbuild.engines import csim
+    from kbuild.tools import cxx
+
+    graph = build.graph("optimize")
+    key = csim.fingerprint(csim.sources(graph), cxx.identity(cxx.compiler()))
+
+    def make(folder: Path) -> None:
+        build.tell("simulate", "compiling the C simulation")
+        csim.build(graph, folder)
+
+    library = build.cache.get(CSIM, key, make)
+    return csim.CSim(library.path(csim.LIBRARY), graph)

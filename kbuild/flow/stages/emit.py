@@ -1,0 +1,55 @@
+"""`emit`: the fixed-point graph printed for the target, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kbuild.flow.output import Content
+from kbuild.flow.stage import Stage
+
+if TYPE_CHECKING:
+    from kbuild.emit.target import Target
+    from kbuild.flow.build import Build
+    from kbuild.flow.cache import Artifact
+
+
+class Emit(Stage):
+    """firmware/, tb/ and the tool's scripts."""
+
+    name = "emit"
+    after = ("optimize",)
+    rooms = ("fixed", "ir", "ops", "emit", "backends", "flow/stages/emit")
+
+    def reads(self, build: Build) -> Mapping[str, object]:
+        return {"graph": build.artifact("optimize").digest, "target": target_of(build)}
+
+    def make(self, build: Build, folder: Path) -> None:
+        from kbuild.emit import emit
+
+        for name, content in emit(build.graph("optimize"), target_of(build)).items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"an emitted file has the path {name}")
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
+        return {name: artifact.path(name) for name in artifact.files}
+
+
+def target_of(build: Build) -> Target:
+    """What the design is printed for."""
+    from kbuild.emit.target import Target
+
+    recipe = build.recipe
+    return Target(
+        backend=recipe.backend,
+        project_name=recipe.project_name,
+        part=recipe.part,
+        clock_period=recipe.clock_period,
+        clock_uncertainty=recipe.clock_uncertainty,
+        io_type=recipe.io_type,
+    )

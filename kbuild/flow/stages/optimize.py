@@ -1,0 +1,133 @@
+"""`optimize`: float graph → fixed-point graph, with everything decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbuild.config import lock_text
+from kbuild.flow.inputs import calibration_inputs, calibration_ranges
+from kbuild.flow.output import LOCK_FILE, Content
+from kbuild.flow.stage import Stage
+from kbuild.report.documents import to_text
+from kbuild.report.records import OptimizedLayer, OptimizeReport, PassRun, Port
+
+if TYPE_CHECKING:
+    from kbuild.flow.build import Build
+    from kbuild.flow.cache import Artifact
+    from kbuild.ir import Graph, Node
+    from kbuild.passes.context import Context
+
+REPORT = "reports/optimize.json"
+_FILE = "optimize.json"
+
+
+class Optimize(Stage):
+    """The graph with fixed-point types, tables and strategies."""
+
+    name = "optimize"
+    after = ("parse",)
+    rooms = (
+        "fixed", "config", "schemas", "ir", "ops", "passes", "emulate", "emit", "backends", "report",
+        "flow/data", "flow/inputs", "flow/stages/optimize",
+    )  # fmt: skip
+
+    def reads(self, build: Build) -> Mapping[str, object]:
+        recipe = build.recipe
+        return {
+            "graph": build.artifact("parse").digest,
+            "settings": build.settings(),
+            "backend": recipe.backend,
+            "part": recipe.part,
+            "io_type": recipe.io_type,
+            "calibration": build.file(recipe.calibration.data or recipe.input_data),
+            "ranges": recipe.calibration.ranges,
+            "design": _design(build),
+        }
+
+    def make(self, build: Build, folder: Path) -> None:
+        from kbuild.ir.files import save
+        from kbuild.passes.pipeline import optimize
+
+        graph = optimize(build.graph("parse"), context_of(build))
+        save(graph, folder)
+        (folder / _FILE).write_text(to_text(report_of(graph, build)), encoding="utf-8")
+        build.remember(self.name, graph)
+
+    def judged_by(self, build: Build) -> Mapping[str, object]:
+        return {"lock": lock_text(build.recipe, build.settings())}
+
+    def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
+        lock = lock_text(build.recipe, build.settings())
+        return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
+
+
+def _design(build: Build) -> list[object]:
+    hls = build.recipe.hls
+    return [hls.bit_exact, hls.pipeline_style, hls.pipeline_interval, hls.bram_factor]
+
+
+def context_of(build: Build) -> Context:
+    """What the passes know beside the graph."""
+    from kbuild.passes.context import Context
+
+    recipe = build.recipe
+    graph = build.graph("parse")
+    return Context(
+        settings=build.settings(),
+        backend=recipe.backend,
+        io_type=recipe.io_type,
+        calibration=calibration_inputs(build),
+        ranges=calibration_ranges(recipe, graph),
+    )
+
+
+def report_of(graph: Graph, build: Build) -> OptimizeReport:
+    """The graph as it will be built."""
+    from kbuild.passes.pipeline import PIPELINE
+
+    names = [step.__module__.rsplit(".", 1)[-1] for step in PIPELINE]
+    return OptimizeReport(
+        backend=build.recipe.backend,
+        io_type=build.recipe.io_type,
+        inputs=tuple(Port(node.layer.name, node.shape, str(node.fixed())) for node in graph.inputs),
+        outputs=tuple(
+            Port(node.layer.name, node.shape, str(node.fixed())) for node in map(graph.by_name.__getitem__, graph.outputs)
+        ),
+        layers=tuple(_layer(node) for node in graph),
+        passes=tuple(PassRun(name, len(graph.nodes)) for name in names),
+    )
+
+
+def _layer(node: Node) -> OptimizedLayer:
+    from kbuild.ops.dense import Dense
+
+    op = node.op
+    dense = op if isinstance(op, Dense) else None
+    positions = 1
+    for length in node.shape[:-1]:
+        positions *= length
+    return OptimizedLayer(
+        name=node.layer.name,
+        class_name=node.layer.class_name,
+        shape=node.shape,
+        types=types_of(node),
+        strategy=dense.strategy if dense else None,
+        reuse_factor=dense.reuse_factor if dense else None,
+        multiplications=dense.weight.data.size * positions if dense else None,
+    )
+
+
+def types_of(node: Node) -> dict[str, str]:
+    """The type of every variable of a node: its constants, its accumulator, its result."""
+    from kbuild.fixed import FixedType
+    from kbuild.ir import Tensor
+
+    found = {}
+    for name, value in vars(node.op).items():
+        if isinstance(value, FixedType):
+            found[name] = str(value)
+        elif isinstance(value, Tensor) and value.type is not None:
+            found[name] = str(value.type)
+    return {**found, "result": str(node.type) if node.type else "float"}

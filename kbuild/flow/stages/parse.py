@@ -1,0 +1,101 @@
+"""`parse`: model files → float graph."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbuild.flow.output import Content
+from kbuild.flow.stage import Stage
+from kbuild.report.documents import from_text, to_text
+from kbuild.report.records import ParsedLayer, ParseReport, Port
+
+if TYPE_CHECKING:
+    from kbuild.config import Recipe
+    from kbuild.flow.build import Build
+    from kbuild.flow.cache import Artifact
+    from kbuild.ir import Graph, Node
+
+REPORT = "reports/parse.json"
+_FILE = "parse.json"
+
+
+class Parse(Stage):
+    """The graph in float64, with every layer of the model."""
+
+    name = "parse"
+    after = ("validate",)
+    rooms = ("fixed", "ir", "ops", "frontend", "report", "flow/stages/parse")
+
+    def reads(self, build: Build) -> Mapping[str, object]:
+        return {key: build.file(path) for key, path in model_files(build.recipe).items()}
+
+    def make(self, build: Build, folder: Path) -> None:
+        from kbuild.frontend.keras import read_model
+        from kbuild.ir.files import save
+
+        recipe = build.recipe
+        graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
+        save(graph, folder)
+        (folder / _FILE).write_text(to_text(report_of(graph, recipe)), encoding="utf-8")
+        build.remember(self.name, graph)
+
+    def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
+        build.settings()  # a recipe that names layers which the model does not have writes nothing
+        report = from_text(ParseReport, artifact.text(_FILE), _FILE)
+        # The graph may come from the cache, made for the same model in another folder.
+        return {REPORT: to_text(dataclasses.replace(report, files=_relative(build.recipe))).encode()}
+
+    def judged_by(self, build: Build) -> Mapping[str, object]:
+        return {"files": _relative(build.recipe)}
+
+
+def model_files(recipe: Recipe) -> dict[str, Path]:
+    """The model's files by what they are."""
+    files = {"json": recipe.keras_json, "h5": recipe.keras_h5, "keras": recipe.keras_model}
+    return {key: path for key, path in files.items() if path is not None}
+
+
+def _relative(recipe: Recipe) -> tuple[str, ...]:
+    paths = model_files(recipe).values()
+    return tuple(Path(os.path.relpath(path, recipe.base_dir)).as_posix() for path in paths)
+
+
+def report_of(graph: Graph, recipe: Recipe) -> ParseReport:
+    """The model as it was read."""
+    files = model_files(recipe)
+    layers = _layers(graph)
+    return ParseReport(
+        model=graph.name,
+        format="keras" if "keras" in files else "json" if "json" in files else "h5",
+        files=(),
+        inputs=tuple(Port(node.layer.name, node.shape) for node in graph.inputs),
+        outputs=tuple(Port(graph[name].layer.name, graph[name].shape) for name in graph.outputs),
+        layers=layers,
+        parameters=sum(layer.parameters for layer in layers),
+    )
+
+
+def _layers(graph: Graph) -> tuple[ParsedLayer, ...]:
+    """Layers in order; the inputs are the layers that a layer's nodes read from."""
+    nodes: dict[str, list[Node]] = {}
+    for node in graph:
+        nodes.setdefault(node.layer.name, []).append(node)
+    found = []
+    for name, own in nodes.items():
+        sources = dict.fromkeys(
+            source.layer.name for node in own for source in graph.inputs_of(node) if source.layer.name != name
+        )
+        found.append(ParsedLayer(name, own[0].layer.class_name, tuple(sources), own[-1].shape, _parameters(own)))
+    return tuple(found)
+
+
+def _parameters(nodes: list[Node]) -> int:
+    """Values of the distinct constants: a layer that is used twice has its weights once."""
+    from kbuild.ir import Tensor
+
+    constants = {value for node in nodes for value in vars(node.op).values() if isinstance(value, Tensor)}
+    return sum(int(tensor.data.size) for tensor in constants)

@@ -1,0 +1,94 @@
+"""The stages as doit tasks, `<stage>:<recipe name>`, and `build:<recipe name>` for all of them.
+
+A project's `dodo.py` is three lines:
+
+    from kbuild.flow.tasks import DOIT_CONFIG, tasks_for
+    def task_kbuild():
+        yield from tasks_for("recipe.yml")
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kbuild.config import load_recipe
+from kbuild.config.build import recipe_name
+from kbuild.errors import KbuildError
+from kbuild.flow.build import Build, Event
+from kbuild.flow.progress import line
+from kbuild.flow.stages import STAGES
+
+DOIT_CONFIG = {"default_tasks": ["build"], "verbosity": 2}
+BUILD = "build"
+
+
+def tasks_for(*recipes: str | Path) -> Iterator[dict[str, Any]]:
+    """doit's tasks for recipe files (paths relative to where doit runs). Nothing is read before a task needs it."""
+    paths = [Path(recipe) for recipe in recipes]
+    names = [recipe_name(path.absolute()) for path in paths]
+    for stage in STAGES:
+        yield {"basename": stage.name, "name": None, "doc": _doc(stage)}
+    yield {"basename": BUILD, "name": None, "doc": "all stages that the recipe asks for"}
+    for path, name in zip(paths, names, strict=True):
+        for stage in STAGES:
+            yield {
+                "basename": stage.name,
+                "name": name,
+                "doc": str(path),
+                "actions": [(_run, (str(path), stage.name))],
+                "task_dep": [f"{needed}:{name}" for needed in stage.after],
+                "uptodate": [(_is_current, (str(path), stage.name))],
+                "title": _title,
+            }
+        yield {
+            "basename": BUILD,
+            "name": name,
+            "doc": str(path),
+            "actions": None,
+            "task_dep": [f"{stage.name}:{name}" for stage in STAGES],
+        }
+
+
+def _doc(stage: object) -> str:
+    return (type(stage).__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _title(task: Any) -> str:
+    return str(task.name)
+
+
+@cache
+def _builds(path: str) -> list[Build]:
+    """The builds of a recipe file, one a document; made once in a process."""
+    return [Build(recipe, listener=_tell) for recipe in load_recipe(Path(path))]
+
+
+def _tell(event: Event) -> None:
+    if event.status == "skipped":
+        print(line(event, many=True), flush=True)
+
+
+def _run(path: str, stage: str) -> Any:
+    """doit's action: run a stage; an error is its one message, not a traceback."""
+    from doit.exceptions import TaskFailed
+
+    try:
+        for build in _builds(path):
+            with build.cache.in_use():
+                build.run(stage)
+    except KbuildError as error:
+        print(error, file=sys.stderr, flush=True)
+        return TaskFailed(f"{stage} failed", report=False)
+    return True
+
+
+def _is_current(path: str, stage: str) -> bool:
+    """doit's `uptodate`. What it depends on has run by then."""
+    try:
+        return all(build.is_current(stage) for build in _builds(path))
+    except KbuildError:
+        return False

@@ -1,0 +1,114 @@
+"""The simulation of a build: data, engines, reference, and the figures of simulate.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kbuild.config import Recipe
+from kbuild.errors import RecipeError
+from kbuild.fixed import FloatArray
+from kbuild.flow import metrics
+from kbuild.flow.comparison import Comparison, Engine, compare
+from kbuild.flow.data import load_labels
+from kbuild.flow.inputs import input_source, labels_source, simulation_inputs
+from kbuild.flow.reference import Predictions, predictions
+from kbuild.ir import Graph
+from kbuild.report.records import Accuracy, DataSet, Reference, SimulationReport
+
+if TYPE_CHECKING:
+    from kbuild.flow.build import Build
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The report without the recipe's demands, the value of every metric that has one, and what disagrees."""
+
+    report: SimulationReport
+    scores: Mapping[str, float]
+    mismatches: tuple[str, ...]
+
+
+def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
+    """Run the engines on the recipe's data and compare. Raises RecipeError for data that do not fit the model."""
+    graph = build.graph("optimize")
+    inputs = simulation_inputs(build)
+    _check_metric(build.recipe, graph)
+    reference = predictions(build, inputs)
+    found = compare(graph, build.graph("parse"), inputs, engines, lambda text: build.tell("simulate", text))
+    wanted = found.float_outputs if reference.outputs is None else reference.outputs
+    accuracy = _accuracy(build.recipe, graph, found, wanted)
+    agreement = _agreement(graph, found, wanted, reference)
+    scores = {"r2": metrics.r2(*_flat(graph, found.outputs, wanted))}
+    if agreement.argmax_agreement is not None:
+        scores["argmax_agreement"] = agreement.argmax_agreement
+    if accuracy is not None:
+        scores["accuracy"] = accuracy.fixed_accuracy
+    report = SimulationReport(
+        engines=found.engines,
+        dataset=_dataset(build.recipe, inputs),
+        reference=agreement,
+        layers=found.layers,
+        accuracy=accuracy,
+        notes=() if reference.note is None else (reference.note,),
+    )
+    return Simulation(report, scores, tuple(str(mismatch) for mismatch in found.mismatches))
+
+
+def _check_metric(recipe: Recipe, graph: Graph) -> None:
+    """Raise RecipeError for a Minimum of something that the model does not have."""
+    wanted = recipe.validation
+    if wanted.minimum is None:
+        return
+    place = f"{recipe.at('Validation', 'Metric').prefix()}Validation.Metric"
+    classifier = metrics.is_classifier([graph[name] for name in graph.outputs])
+    if wanted.metric == "accuracy" and wanted.labels is None:
+        raise RecipeError(f"{place}: accuracy needs Validation.Labels, the true classes")
+    if wanted.metric in ("argmax_agreement", "accuracy") and not classifier:
+        raise RecipeError(f"{place}: {wanted.metric} is for one output of several classes; use r2 for this model")
+
+
+def _agreement(
+    graph: Graph, found: Comparison, wanted: Mapping[str, FloatArray], reference: Predictions
+) -> Reference:
+    ours, theirs = _flat(graph, found.outputs, wanted)
+    error = np.abs(ours - theirs)
+    argmax = None
+    if metrics.is_classifier([graph[name] for name in graph.outputs]):
+        (name,) = graph.outputs
+        argmax = metrics.argmax_agreement(found.outputs[name], wanted[name])
+    return Reference(reference.source, len(ours), argmax, float(error.max()), float(error.mean()))
+
+
+def _flat(
+    graph: Graph, ours: Mapping[str, FloatArray], theirs: Mapping[str, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    names = list(dict.fromkeys(graph.outputs))
+    return metrics.flattened(ours, names), metrics.flattened(theirs, names)
+
+
+def _accuracy(
+    recipe: Recipe, graph: Graph, found: Comparison, wanted: Mapping[str, FloatArray]
+) -> Accuracy | None:
+    source = labels_source(recipe)
+    if source is None:
+        return None
+    (name, *others) = graph.outputs
+    classes = int(np.prod(graph[name].shape))
+    if others or classes < 2:
+        raise source.wrong("holds classes, but the model does not have one output of several classes")
+    labels = load_labels(source, len(found.outputs[name]), classes)
+    return Accuracy(
+        len(labels), metrics.accuracy(wanted[name], labels), metrics.accuracy(found.outputs[name], labels)
+    )
+
+
+def _dataset(recipe: Recipe, inputs: Mapping[str, FloatArray]) -> DataSet:
+    samples = len(next(iter(inputs.values())))
+    if input_source(recipe) is not None:
+        return DataSet("file", samples)
+    note = "seeded random inputs inside the input's range; give InputData for figures that mean something"
+    return DataSet("random", samples, note)
