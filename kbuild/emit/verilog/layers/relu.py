@@ -1,0 +1,71 @@
+"""`relu`: the piecewise-linear family, by selecting between the pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kbuild.emit.verilog import signed_digits
+from kbuild.emit.verilog.casts import cast
+from kbuild.emit.verilog.linear import exact
+from kbuild.emit.verilog.netlist import Netlist, Signal, constant
+from kbuild.emit.verilog.value import Signals, Value, each
+from kbuild.fixed import FixedType, wide
+from kbuild.ir import Tensor
+from kbuild.ops.relu import Relu
+
+
+def lower(net: Netlist, op: Relu, inputs: Sequence[Value], result: FixedType) -> Signals:
+    """Each element through its pieces, cast once."""
+    x = inputs[0].type
+    slope = op.slope.data if op.slope is not None else np.zeros((), np.int64)
+    if op.slope is None and op.max_value is None:
+        fraction = x.fraction
+    else:
+        fraction = op.infer_type([x]).fraction
+
+    def element(a: Signal, factor: int) -> Signal:
+        return cast(net, _exact(net, op, a, factor, x.fraction, fraction), fraction, result)
+
+    return each(element, inputs[0].signals, wide(slope))
+
+
+def _exact(net: Netlist, op: Relu, a: Signal, slope: int, x_fraction: int, fraction: int) -> Signal:
+    """The function of `a`, as an integer with `fraction` fraction bits."""
+    value = net.shift_left(a, fraction - x_fraction)
+    if op.max_value is not None:
+        top = constant(_integer(op.max_value, fraction))
+        value = net.select(net.less(top, value), top, _at_most(net, value, top.low))
+    shifted, at = a, x_fraction
+    if op.threshold is not None:
+        at = max(x_fraction, op.threshold.fixed().fraction)
+        shifted = net.add(net.shift_left(a, at - x_fraction), constant(-_integer(op.threshold, at)))
+    beneath = constant(0)
+    if op.slope is not None:
+        factor = slope << (fraction - at - op.slope.fixed().fraction)
+        beneath = _times(net, _at_most(net, shifted, -1), factor)
+    below = net.sign(shifted)
+    if op.threshold is None and op.max_value is None:
+        value = _at_least(net, value, 0)
+    return net.select(below, beneath, value)
+
+
+def _integer(number: Tensor, fraction: int) -> int:
+    """A scalar constant as an integer with `fraction` fraction bits."""
+    return int(number.data) << (fraction - number.fixed().fraction)
+
+
+def _at_most(net: Netlist, a: Signal, high: int) -> Signal:
+    """`a` where it is used only when it is at most `high`."""
+    return net.bits(a, 0, a.low, high) if a.low <= high < a.high else a
+
+
+def _at_least(net: Netlist, a: Signal, low: int) -> Signal:
+    """`a` where it is used only when it is at least `low`."""
+    return net.bits(a, 0, low, a.high) if a.low < low <= a.high else a
+
+
+def _times(net: Netlist, a: Signal, factor: int) -> Signal:
+    matrix = np.array([[factor]], dtype=object)
+    return exact(net, [a], matrix, np.zeros(1, dtype=object), signed_digits.solve(matrix).checked(matrix))[0]

@@ -1,0 +1,407 @@
+"""A pipelined netlist of integers: cells that make signals, each with its exact range and its place in time.
+
+A `Signal` stands for an integer in low..high and is as wide as that range needs. Placing a cell delays its operands to
+one cycle, and starts a new cycle where the delays of the cells in a row would exceed the clock: everything is fully
+pipelined, a new sample a cycle. Cycles are absolute, so that modules can follow one another without slack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from kbuild.emit.verilog.timing import Clock
+
+
+BLOCK_MEMORY = 64  # entries; larger tables may become block memories, which have an output register
+
+
+@dataclass(frozen=True)
+class Signal:
+    """An integer low..high, available `time` picoseconds after the clock edge of `cycle`. A constant has low == high.
+
+    As bits it is two's complement when low is negative, unsigned otherwise.
+    """
+
+    name: str
+    low: int
+    high: int
+    cycle: int = 0
+    time: int = 0
+
+    @property
+    def signed(self) -> bool:
+        """Whether the highest bit is a sign."""
+        return self.low < 0
+
+    @property
+    def width(self) -> int:
+        """Number of bits."""
+        return width_of(self.low, self.high)
+
+    @property
+    def constant(self) -> bool:
+        """Whether it always has one value."""
+        return self.low == self.high
+
+
+def width_of(low: int, high: int) -> int:
+    """Bits that hold every integer low..high."""
+    if low < 0:
+        return max((-low - 1).bit_length(), high.bit_length() if high > 0 else 0) + 1
+    return max(high.bit_length(), 1)
+
+
+@dataclass(frozen=True)
+class Port:
+    """Bits of an input bus of the module, from bit `offset`."""
+
+    bus: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Add:
+    """`(a << a_shift) + (b << b_shift)`, or minus. Modulo the width of the result."""
+
+    a: Signal
+    b: Signal
+    a_shift: int
+    b_shift: int
+    subtract: bool
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The bits of `a` from bit `at`, its sign repeated above, read as the result's kind of integer.
+
+    A negative `at` appends so many zero bits.
+    """
+
+    a: Signal
+    at: int
+
+
+@dataclass(frozen=True)
+class Select:
+    """`a` where the bit `condition` is one, else `b`."""
+
+    condition: Signal
+    a: Signal
+    b: Signal
+
+
+@dataclass(frozen=True)
+class Logic:
+    """Bits combined: operator `&`, `|` or `^` over one-bit signals, each perhaps inverted."""
+
+    operator: str
+    bits: tuple[Signal, ...]
+    inverted: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Operator `&` (all ones) or `|` (any one) over the bits `at` to `at + width - 1` of `a`."""
+
+    operator: str
+    a: Signal
+    at: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Less:
+    """Whether a < b."""
+
+    a: Signal
+    b: Signal
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """The product of two variables."""
+
+    a: Signal
+    b: Signal
+
+
+@dataclass(frozen=True)
+class Register:
+    """`a`, one cycle later."""
+
+    a: Signal
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Entry `index` of the table module `table`, one cycle later."""
+
+    table: str
+    index: Signal
+
+
+Cell = Port | Add | Slice | Select | Logic | Reduce | Less | Multiply | Register | Lookup
+
+
+def operands(cell: Cell) -> tuple[Signal, ...]:
+    """What a cell reads."""
+    match cell:
+        case Port():
+            return ()
+        case Add(a, b) | Less(a, b) | Multiply(a, b):
+            return (a, b)
+        case Slice(a) | Register(a) | Reduce(a=a):
+            return (a,)
+        case Select(condition, a, b):
+            return (condition, a, b)
+        case Logic(bits=bits):
+            return bits
+        case Lookup(index=index):
+            return (index,)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A read-only memory: entry i for index i."""
+
+    name: str
+    entries: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Bits of an entry."""
+        return width_of(min(self.entries), max(self.entries))
+
+    @property
+    def index_width(self) -> int:
+        """Bits of the index."""
+        return width_of(0, len(self.entries) - 1)
+
+
+@dataclass
+class Netlist:
+    """The cells of one module, in an order in which each uses only what stands before it."""
+
+    clock: Clock
+    name: str
+    cells: dict[Signal, Cell] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    _known: dict[Cell, Signal] = field(default_factory=dict)
+
+    # ---- placing ------------------------------------------------------------------------------------------------
+
+    def _new(self, cell: Cell, low: int, high: int, cycle: int, time: int, name: str = "") -> Signal:
+        signal = Signal(name or f"v{len(self.cells)}", low, high, cycle, time)
+        if cell in self._known and width_of(low, high) == (known := self._known[cell]).width and (
+            known.signed == signal.signed
+        ):
+            return known
+        if signal.constant:
+            return constant(low)
+        self.cells[signal] = cell
+        self._known[cell] = signal
+        return signal
+
+    def align(self, signals: Sequence[Signal], cost: int) -> tuple[list[Signal], int, int]:
+        """The signals delayed to one cycle in which `cost` still fits behind them; the cycle and the time after it."""
+        variable = [s for s in signals if not s.constant]
+        cycle = max((s.cycle for s in variable), default=0)
+        time = max((s.time for s in variable if s.cycle == cycle), default=0)
+        if time > 0 and time + cost > self.clock.budget:
+            cycle, time = cycle + 1, 0
+        return [self.delay(s, cycle) for s in signals], cycle, time + cost
+
+    def delay(self, signal: Signal, cycle: int) -> Signal:
+        """The signal as it is in a later cycle, through registers."""
+        while not signal.constant and signal.cycle < cycle:
+            signal = self._new(Register(signal), signal.low, signal.high, signal.cycle + 1, 0)
+        return signal
+
+    def _place(self, cost: int, cell: Cell, low: int, high: int) -> Signal:
+        """A cell whose operands are brought to one cycle."""
+        before = operands(cell)
+        after, cycle, time = self.align(before, cost)
+        moved = dict(zip(before, after, strict=True))
+        match cell:
+            case Add(a, b) | Less(a, b) | Multiply(a, b):
+                cell = replace(cell, a=moved[a], b=moved[b])
+            case Slice(a) | Reduce(a=a):
+                cell = replace(cell, a=moved[a])
+            case Select(condition, a, b):
+                cell = Select(moved[condition], moved[a], moved[b])
+            case Logic(bits=bits):
+                cell = replace(cell, bits=tuple(moved[b] for b in bits))
+        return self._new(cell, low, high, cycle, time)
+
+    # ---- cells --------------------------------------------------------------------------------------------------
+
+    def port(self, bus: str, index: int, width: int, bounds: tuple[int, int], arrival: tuple[int, int]) -> Signal:
+        """Element `index`, within the bounds, of an input bus of elements of `width` bits."""
+        low, high = bounds
+        if low == high:
+            return constant(low)
+        return self._new(Port(bus, index * width), low, high, *arrival, name=f"{bus}_{index}")
+
+    def add(
+        self, a: Signal, b: Signal, a_shift: int = 0, b_shift: int = 0, subtract: bool = False, modulo: int = 0,
+        bounds: tuple[int, int] | None = None,
+    ) -> Signal:
+        """`(a << a_shift) ± (b << b_shift)`, exact; or as a signed integer of `modulo` bits where it needs more.
+
+        `bounds` are those of the result where they are known better than from the operands.
+        """
+        if b.constant and b.low == 0:
+            return self.shift_left(a, a_shift)
+        if a.constant and a.low == 0 and not subtract:
+            return self.shift_left(b, b_shift)
+        low_b, high_b = (b.low << b_shift, b.high << b_shift)
+        if subtract:
+            low_b, high_b = -high_b, -low_b
+        low, high = bounds or ((a.low << a_shift) + low_b, (a.high << a_shift) + high_b)
+        if modulo and width_of(low, max(high, 0)) + (low >= 0) > modulo:
+            low, high = -(1 << (modulo - 1)), (1 << (modulo - 1)) - 1
+        if low == high:
+            return constant(low)
+        return self._place(self.clock.delays.add(width_of(low, high)), Add(a, b, a_shift, b_shift, subtract), low, high)
+
+    def shift_left(self, a: Signal, shift: int) -> Signal:
+        """`a << shift`."""
+        if shift == 0:
+            return a
+        if a.constant:
+            return constant(a.low << shift)
+        return self._place(0, Slice(a, -shift), a.low << shift, a.high << shift)
+
+    def floor(self, a: Signal, shift: int) -> Signal:
+        """`a >> shift`, towards minus infinity; a negative shift multiplies."""
+        if shift <= 0:
+            return self.shift_left(a, -shift)
+        return self.bits(a, shift, a.low >> shift, a.high >> shift)
+
+    def bits(self, a: Signal, at: int, low: int, high: int) -> Signal:
+        """The bits of `a` from bit `at` as an integer low..high, of which no other value may occur."""
+        if low == high:
+            return constant(low)
+        if a.constant:
+            raise ValueError("the bits of a constant are a constant")
+        if at == 0 and a.width == width_of(low, high) and a.signed == (low < 0):
+            return a if (a.low, a.high) == (low, high) else self._place(0, Slice(a, 0), low, high)
+        return self._place(0, Slice(a, at), low, high)
+
+    def bit(self, a: Signal, at: int) -> Signal:
+        """Bit `at` of `a` as 0 or 1; the sign above the highest."""
+        if a.constant:
+            return constant((a.low >> at) & 1)
+        if at >= a.width:
+            return self.sign(a)
+        return self._place(0, Slice(a, at), 0, 1) if (a.width, a.signed) != (1, False) else a
+
+    def sign(self, a: Signal) -> Signal:
+        """1 where a < 0."""
+        if a.low >= 0 or a.high < 0:
+            return constant(int(a.high < 0))
+        return self.bit(a, a.width - 1)
+
+    def select(self, condition: Signal, a: Signal, b: Signal) -> Signal:
+        """`a` where `condition`, else `b`."""
+        if condition.constant:
+            return a if condition.low else b
+        if a == b:
+            return a
+        cell = Select(condition, a, b)
+        return self._place(self.clock.delays.lut, cell, min(a.low, b.low), max(a.high, b.high))
+
+    def both(self, *bits: Signal, but_not: Sequence[Signal] = ()) -> Signal:
+        """1 where all `bits` are 1 and all `but_not` are 0."""
+        pairs = dict.fromkeys([(b, False) for b in bits] + [(b, True) for b in but_not])
+        if any(b.constant and b.low == int(inverted) for b, inverted in pairs):
+            return constant(0)
+        return self._logic("&", [(b, i) for b, i in pairs if not b.constant], 1)
+
+    def either(self, *bits: Signal, or_not: Sequence[Signal] = ()) -> Signal:
+        """1 where any of `bits` is 1 or any of `or_not` is 0."""
+        pairs = dict.fromkeys([(b, False) for b in bits] + [(b, True) for b in or_not])
+        if any(b.constant and b.low != int(inverted) for b, inverted in pairs):
+            return constant(1)
+        return self._logic("|", [(b, i) for b, i in pairs if not b.constant], 0)
+
+    def _logic(self, operator: str, pairs: Sequence[tuple[Signal, bool]], empty: int) -> Signal:
+        if not pairs:
+            return constant(empty)
+        if len(pairs) == 1 and not pairs[0][1]:
+            return pairs[0][0]
+        cell = Logic(operator, tuple(b for b, _ in pairs), tuple(i for _, i in pairs))
+        return self._place(self.clock.delays.logic(len(pairs)), cell, 0, 1)
+
+    def any(self, a: Signal, at: int, end: int) -> Signal:
+        """1 where any bit from `at` to before `end` is 1; bits above the highest repeat the sign."""
+        return self._reduce("|", a, at, end)
+
+    def all(self, a: Signal, at: int, end: int) -> Signal:
+        """1 where all bits from `at` to before `end` are 1."""
+        return self._reduce("&", a, at, end)
+
+    def _reduce(self, operator: str, a: Signal, at: int, end: int) -> Signal:
+        width = max(end - at, 0)
+        if a.constant or width == 0:
+            field_ = (a.low >> at) & ((1 << width) - 1)
+            return constant(int(field_ != 0 if operator == "|" else field_ == (1 << width) - 1))
+        if not a.signed and end > a.width:
+            if operator == "&":
+                return constant(0)
+            end = a.width
+        if at >= a.width:
+            return self.sign(a)
+        end = min(end, a.width)
+        if end - at <= 0:
+            return constant(0)
+        if end - at == 1:
+            return self.bit(a, at)
+        return self._place(self.clock.delays.logic(end - at), Reduce(operator, a, at, end - at), 0, 1)
+
+    def less(self, a: Signal, b: Signal) -> Signal:
+        """1 where a < b."""
+        if a.high < b.low or a.low >= b.high:
+            return constant(int(a.high < b.low))
+        if b.constant and b.low == 0:
+            return self.sign(a)
+        low, high = min(a.low, b.low), max(a.high, b.high)
+        return self._place(self.clock.delays.add(width_of(low, high)), Less(a, b), 0, 1)
+
+    def multiply(self, a: Signal, b: Signal) -> Signal:
+        """The product, from a register to a register, so that a multiplier block with its own registers fits."""
+        corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+        low, high = min(corners), max(corners)
+        if low == high:
+            return constant(low)
+        cycle = max(s.cycle + (s.time > 0) for s in (a, b) if not s.constant)
+        a, b = self.delay(a, cycle), self.delay(b, cycle)
+        product = self._new(Multiply(a, b), low, high, cycle, self.clock.budget)
+        return self.delay(product, cycle + 1)
+
+    def lookup(self, entries: Sequence[int], index: Signal) -> Signal:
+        """The entry of a table at an index in 0..len(entries) - 1, at least one cycle later.
+
+        The read is synchronous, so that it can be a block memory; of a large one the output is registered again.
+        """
+        if index.constant:
+            return constant(entries[index.low])
+        low, high = min(entries), max(entries)
+        if low == high:
+            return constant(low)
+        table = self._table(tuple(entries))
+        entry = self._new(Lookup(table.name, index), low, high, index.cycle + 1, 0)
+        return self.delay(entry, entry.cycle + 1) if len(entries) > BLOCK_MEMORY else entry
+
+    def _table(self, entries: tuple[int, ...]) -> Table:
+        for table in self.tables:
+            if table.entries == entries:
+                return table
+        self.tables.append(Table(f"{self.name}_table{len(self.tables)}", entries))
+        return self.tables[-1]
+
+
+def constant(value: int) -> Signal:
+    """A constant; it is there at all times."""
+    return Signal("", value, value)
