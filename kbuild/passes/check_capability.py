@@ -1,0 +1,43 @@
+"""Refuse a design that the backend cannot print, before anything is written: reason, place, nearest thing that works."""
+
+from __future__ import annotations
+
+from kbuild.config.backends import Backend, all_backends, load_backend
+from kbuild.config.places import NOWHERE, Problem, raise_problems
+from kbuild.ir import Graph, Node
+from kbuild.ops.dense import Dense
+from kbuild.passes.context import Context
+
+
+def run(graph: Graph, context: Context) -> Graph:
+    """The graph itself. Raises RecipeError with a line for each layer that cannot be printed as asked."""
+    backend = load_backend(context.backend)
+    raise_problems(problem for node in graph for problem in _problems(node, backend, context))
+    return graph
+
+
+def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
+    name = f"layer {node.layer.name} ({node.layer.class_name})"
+    if not backend.supports(node.op.kind, context.io_type):
+        able = [b.name for b in all_backends().values() if b.supports(node.op.kind, context.io_type)]
+        remedy = f"{' or '.join(able)} can" if able else "no backend can yet"
+        message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
+        return [Problem(NOWHERE, "", message)]
+    return _dense_problems(node, node.op, name, backend, context) if isinstance(node.op, Dense) else []
+
+
+def _dense_problems(node: Node, op: Dense, name: str, backend: Backend, context: Context) -> list[Problem]:
+    settings = context.settings_of(node)
+    problems = []
+    strategies = backend.strategies.get(op.kind, ())
+    if settings is not None and op.strategy not in strategies:
+        message = f"{name}: {backend.name} has no strategy {op.strategy} yet; write one of {', '.join(strategies)}"
+        problems.append(Problem(settings.strategy.place, settings.strategy.key, message))
+    if settings is not None and op.reuse_factor > 1 and backend.reuse_factor == "1":
+        able = [b.name for b in all_backends().values() if b.reuse_factor != "1"]
+        message = (
+            f"{name}: {backend.name} prints fully pipelined designs, in which nothing is reused; "
+            f"write a reuse factor of 1, or use {' or '.join(able)}"
+        )
+        problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
+    return problems
