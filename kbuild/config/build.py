@@ -113,7 +113,7 @@ class _Values:
     def path(self, *path: str) -> Path | None:
         """The absolute path of a file given at a key path."""
         value = self.value(*path)
-        return None if value is None else Path(os.path.normpath(self._base_dir / value))
+        return None if value is None else self._base_dir / value
 
 
 def _validation(data: _Values) -> Validation:

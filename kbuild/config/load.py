@@ -48,13 +48,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> list[Recipe]:
 def recipe_from_dict(mapping: Mapping[str, Any], base_dir: Path) -> Recipe:
     """The recipe that a dictionary of the same keys describes; paths are relative to `base_dir`.
 
-    A `KerasModel` that is no path is a live model and is kept as it is. Raises `RecipeError` as `load_recipe` does;
-    errors name the key path alone.
+    A value of None is as if it were not given. A `KerasModel` that is no path is a live model and is kept as it is.
+    Raises `RecipeError` as `load_recipe` does; errors name the key path alone.
     """
     base_dir = Path(os.path.abspath(base_dir))
     model = mapping.get("KerasModel")
     live = model is not None and not isinstance(model, (str, os.PathLike))
-    given = {str(key): value for key, value in mapping.items() if not (live and key == "KerasModel")}
+    skipped = {"KerasModel"} if live else set()
+    given = {str(key): value for key, value in mapping.items() if value is not None and key not in skipped}
     document = Document("", {}, Place())
     document.data = _plain(given, document, ())
     problems: list[Problem] = []

@@ -128,9 +128,10 @@ def _size_message(error: ValidationError, schema: Schema) -> str:
     if size == 0:
         return f"this is empty; write {expected(schema)}"
     unit = {"array": "item", "object": "key"}.get(_json_type(error.instance), "character")
-    bound = {"min": "at least", "max": "at most"}[str(error.validator)[:3]]
     count = f"{size} {unit}" + ("s" if size > 1 else "")
-    return f"{count} where {bound} {error.validator_value} can be; write {expected(schema)}"
+    few = str(error.validator).startswith("min")
+    bound = f"at least {error.validator_value} are needed" if few else f"at most {error.validator_value} are allowed"
+    return f"{count} given, {bound}; write {expected(schema)}"
 
 
 def found(value: Any, place: Place) -> str:

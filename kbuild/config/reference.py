@@ -117,7 +117,8 @@ def _default(schema: Schema) -> str:
 def _meaning(name: str, schema: Schema, path: KeyPath) -> str:
     text = _sentence(schema)
     if properties(schema):
-        return f"{text} See [{key_text((*path, name))}](#{_anchor((*path, name))})."
+        section = ("HLSConfig", "Model", name) if path[-1:] == ("NAME",) else (*path, name)
+        return f"{text} See [{key_text(section)}](#{_anchor(section)})."
     if name in ("LayerName", "LayerType") and path == ("HLSConfig",):
         layer = ("HLSConfig", "LayerName", "NAME")
         return f"{text} See [a layer's settings](#{_anchor(layer)})."

@@ -27,7 +27,8 @@ Data = dict[str, Any]
 
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"(?=.{1,40}$)([-+]?(0|[1-9][0-9]*(_[0-9]+)*)|0x[0-9a-fA-F]+)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]{1,4})?|[-+]?[0-9]+[eE][-+]?[0-9]{1,4}")
+_CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.1, 5.1
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "yes", "on"), True),
     **dict.fromkeys(("false", "no", "off"), False),
@@ -131,6 +132,11 @@ def _compose(text: str, label: str, positions: bool = True) -> Iterator[_Node]:
     """Node trees of all documents, from the parser's events."""
     import yaml
 
+    if (control := _CONTROL.search(text)) is not None:
+        before = text[: control.start()]
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        place = Place(label, before.count("\n") + 1, column) if positions else Place(label)
+        raise_problems([Problem(place, "", "a control character cannot stand in YAML text; delete it")])
     loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
         yield from _Composer(label, positions).documents(yaml.parse(text, Loader=loader))
@@ -138,12 +144,6 @@ def _compose(text: str, label: str, positions: bool = True) -> Iterator[_Node]:
         mark = error.problem_mark or error.context_mark
         place = Place(label, mark.line + 1, mark.column + 1) if mark and positions else Place(label)
         raise_problems([Problem(place, "", _syntax_message(error, text))])
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        column = error.position - (before.rfind("\n") + 1) + 1
-        place = Place(label, before.count("\n") + 1, column) if positions else Place(label)
-        message = "a control character cannot stand in YAML text; delete it"
-        raise_problems([Problem(place, "", message)])
 
 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -260,7 +260,7 @@ def plain_scalar(text: str) -> bool | int | float | str | None:
         return _WORDS[text.casefold()]
     if _INTEGER.fullmatch(text):
         return int(text, 0)
-    if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9]+", text) and math.isfinite(float(text)):
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return text
 
