@@ -1,4 +1,4 @@
-"""Refuse a design that the backend cannot print, before anything is written: reason, place, nearest thing that works."""
+"""Refuse a design that the backend cannot print, before anything is written, and name what works."""
 
 from __future__ import annotations
 
