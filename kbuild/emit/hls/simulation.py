@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbuild.emit.hls.design import Array, Constant, arrays, spell
-from kbuild.emit.hls.steps import Step, steps
+from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
+from kbuild.emit.hls.steps import steps
 from kbuild.ir import Graph
 from kbuild.resources import resource
 

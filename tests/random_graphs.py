@@ -1,0 +1,240 @@
+"""Random fixed graphs over all operations, types and modes, for comparing engines with the emulator.
+
+Types, shapes, constants and tables are drawn without regard to what a model would have, so that every cast, every
+overflow and every odd width happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, compact
+from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor, verify
+from kbuild.ops.affine import Affine
+from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.constant import Constant
+from kbuild.ops.dense import Dense
+from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.identity import Identity
+from kbuild.ops.input import Input
+from kbuild.ops.lut import Lut
+from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.relu import Relu
+from kbuild.ops.reshape import Reshape
+from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
+
+Random = np.random.Generator
+
+NARROW = (1, 32)
+ANY = (1, 150)
+
+
+@dataclass
+class Builder:
+    """A graph in the making: `widths` bounds the widths of types, `strategies` those of dense."""
+
+    rng: Random
+    widths: tuple[int, int] = NARROW
+    strategies: Sequence[str] = ("latency", "resource", "unrolled")
+    nodes: list[Node] = field(default_factory=list)
+
+    def type(self, modes: bool = True) -> FixedType:
+        """A type of any width, sign and position of the point; mostly of common widths."""
+        rng, (low, high) = self.rng, self.widths
+        width = int(rng.integers(low, high + 1))
+        if rng.random() < 0.6:
+            width = int(np.clip(rng.integers(4, 20), low, high))
+        integer = int(rng.integers(-2, width + 3)) if rng.random() < 0.3 else int(rng.integers(0, width + 1))
+        signed = bool(rng.random() < 0.75)
+        if not modes:
+            return FixedType(width, integer, signed)
+        overflow = list(Overflow)[rng.integers(4)]
+        if width == 1 and signed and overflow is Overflow.SAT_SYM:
+            overflow = Overflow.SAT  # the symmetric range of one signed bit is empty but for zero
+        return FixedType(width, integer, signed, list(Quantization)[rng.integers(7)], overflow)
+
+    def tensor(self, shape: Shape, of: FixedType | None = None, low: int | None = None) -> Tensor:
+        """Integers over the whole range of a type, with its ends and zeros among them."""
+        of = of or self.type(modes=False)
+        values = integers(self.rng, shape, of)
+        return Tensor(values if low is None else np.maximum(values, low), of)
+
+    def add(self, op: Op, inputs: Sequence[Node] = (), type: FixedType | None = None) -> Node:
+        """One more node, of a random type unless given."""
+        shape = op.infer_shape([node.shape for node in inputs])
+        name = f"{op.kind}{len(self.nodes)}"
+        node = Node(name, op, tuple(n.name for n in inputs), shape, Layer(name, op.kind), type or self.type())
+        self.nodes.append(node)
+        return node
+
+    def pick(self, suits: Callable[[Node], bool] = lambda node: True) -> Node | None:
+        """A node that suits, later ones more often."""
+        found = [node for node in self.nodes if suits(node)]
+        if not found:
+            return None
+        return found[max(self.rng.integers(len(found), size=2))]
+
+    def shape(self) -> Shape:
+        """Rank 1 to 3, few elements."""
+        rank = int(self.rng.integers(1, 4))
+        return tuple(int(n) for n in self.rng.choice([1, 2, 3, 4, 5], size=rank))
+
+    def broadcastable(self, shape: Shape) -> Shape:
+        """A shape of the same rank that broadcasts to it."""
+        return tuple(n if self.rng.random() < 0.6 else 1 for n in shape)
+
+
+def integers(rng: Random, shape: Shape, of: FixedType) -> IntArray:
+    """Random integers of a type: uniform, small ones, zeros and both ends."""
+    size = int(np.prod(shape))
+    values = []
+    for choice in rng.random(size):
+        bits = of.width if choice < 0.6 else int(rng.integers(1, of.width + 1))
+        raw = int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits)
+        value = raw - (1 << (bits - 1)) if of.signed else raw
+        values.append(of.min if choice > 0.97 else of.max if choice > 0.94 else value)
+    return compact(np.array(values, dtype=object).reshape(shape))
+
+
+def _dense(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    k, n = x.shape[-1], int(b.rng.integers(1, 7))
+    weight = b.tensor((k, n))
+    bias = b.tensor((n,)) if b.rng.random() < 0.7 else None
+    accum = b.type() if b.rng.random() < 0.8 else None
+    strategy = str(b.rng.choice(list(b.strategies)))
+    divisors = [d for d in range(1, k + 1) if k % d == 0] + [k * d for d in range(1, n + 1) if n % d == 0]
+    reuse = int(b.rng.choice(divisors)) if strategy == "resource" else 1
+    op = Dense(weight, bias, accum, strategy, reuse)
+    if accum is None:
+        op = Dense(weight, bias, op.sum_type(x.fixed()), strategy, reuse)
+    b.add(op, [x])
+
+
+def _affine(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    b.add(Affine(b.tensor(b.broadcastable(x.shape)), b.tensor(b.broadcastable(x.shape))), [x])
+
+
+def _relu(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    slope = b.tensor(b.broadcastable(x.shape)) if b.rng.random() < 0.5 else None
+    threshold = b.tensor(()) if b.rng.random() < 0.4 else None
+    top = b.tensor(()) if b.rng.random() < 0.4 else None
+    b.add(Relu(slope, threshold, top), [x])
+
+
+def _offset(b: Builder, of: FixedType) -> int:
+    return of.min if b.rng.random() < 0.5 else int(integers(b.rng, (1,), of)[0])
+
+
+def _lut(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    of, size = x.fixed(), 1 << int(b.rng.integers(0, 9))
+    shift = int(b.rng.integers(0, max(of.width, 2)))
+    b.add(Lut(str(b.rng.choice(list(FUNCTIONS))), (), b.tensor((size,)), _offset(b, of), shift), [x])
+
+
+def _softmax(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    implementation = str(b.rng.choice(IMPLEMENTATIONS))
+    if implementation == "argmax":
+        b.add(Softmax("argmax"), [x])
+        return
+    of, sizes = x.fixed(), [1 << int(n) for n in b.rng.integers(0, 9, size=2)]
+    exp = b.tensor((sizes[0],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20)), signed=False))
+    inv = b.tensor((sizes[1],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20))), low=0)
+    shift = int(b.rng.integers(0, max(of.width, 2)))
+    b.add(Softmax(implementation, exp, _offset(b, of), shift, inv, int(b.rng.integers(0, 12))), [x])
+
+
+def _broadcasts(shape: Shape) -> Callable[[Node], bool]:
+    def suits(node: Node) -> bool:
+        try:
+            return int(np.prod(np.broadcast_shapes(shape, node.shape))) <= 200
+        except ValueError:
+            return False
+
+    return suits
+
+
+def _merge(b: Builder) -> None:
+    operation = str(b.rng.choice(KINDS))
+    first = b.pick()
+    assert first is not None
+    inputs, shape = [first], first.shape
+    for _ in range(1 if operation == "subtract" else int(b.rng.integers(1, 5))):
+        other = b.pick(_broadcasts(shape))
+        if other is None:
+            return
+        inputs.append(other)
+        shape = tuple(np.broadcast_shapes(shape, other.shape))
+    b.add(Merge(operation), inputs)
+
+
+def _concatenate(b: Builder) -> None:
+    first = b.pick()
+    assert first is not None
+    axis = int(b.rng.integers(len(first.shape)))
+
+    def rest(shape: Shape) -> tuple[int, Shape]:
+        return len(shape), (*shape[:axis], *shape[axis + 1 :])
+
+    inputs = [first]
+    for _ in range(int(b.rng.integers(0, 4))):
+        other = b.pick(lambda node: rest(node.shape) == rest(first.shape) and node.shape[axis] < 12)
+        inputs += [other] if other else []
+    b.add(Concatenate(axis), inputs)
+
+
+def _reshape(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    size = int(np.prod(x.shape))
+    first = int(b.rng.choice([d for d in range(1, size + 1) if size % d == 0]))
+    b.add(Reshape((size,) if b.rng.random() < 0.5 else (first, size // first)), [x])
+
+
+def _identity(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    b.add(Identity(), [x])
+
+
+def _constant(b: Builder) -> None:
+    b.add(Constant(b.tensor(b.shape())))
+
+
+MAKERS: dict[str, Callable[[Builder], None]] = {
+    "dense": _dense, "affine": _affine, "relu": _relu, "lut": _lut, "softmax": _softmax, "merge": _merge,
+    "concatenate": _concatenate, "reshape": _reshape, "identity": _identity, "constant": _constant,
+}  # fmt: skip
+
+
+def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
+                 widths: tuple[int, int] = NARROW, strategies: Sequence[str] = ("latency", "resource", "unrolled"),
+                 inputs: int = 3) -> Graph:
+    """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output."""
+    b = Builder(np.random.default_rng(seed), widths, strategies)
+    for _ in range(inputs):
+        b.add(Input(b.shape()))
+    names = sorted(MAKERS if kinds is None else kinds)
+    while len(b.nodes) < nodes:
+        MAKERS[names[b.rng.integers(len(names))]](b)
+    read = {name for node in b.nodes for name in node.inputs}
+    outputs = tuple(node.name for node in b.nodes if node.name not in read)
+    return verify(Graph(f"random{seed}", tuple(b.nodes), outputs))
+
+
+def random_inputs(graph: Graph, seed: int, samples: int) -> dict[str, IntArray]:
+    """Integers for every input, samples first."""
+    rng = np.random.default_rng(seed)
+    return {node.name: integers(rng, (samples, *node.shape), node.fixed()) for node in graph.inputs}
