@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kbuild.tools.process import Job, Program, ToolSpec, Wheel, find, run_all, version
+from kbuild.tools.process import Job, Program, ToolSpec, Wheel, find, relative, run_all, version
 
 CXX = ToolSpec(
     name="C++ compiler",
@@ -74,13 +74,13 @@ def compile_shared(sources: Sequence[Path], output: Path, *, build_dir: Path, lo
     arguments = _relative_to(options, build_dir).arguments()
     try:
         if len(sources) == 1:  # one process instead of two
-            inputs = [_from(build_dir, sources[0])]
+            inputs = [relative(sources[0], build_dir)]
         else:
-            inputs = [_from(build_dir, made) for made in
+            inputs = [relative(made, build_dir) for made in
                       compile_objects(sources, build_dir, log_dir=log_dir, options=options, jobs=jobs,
                                       program=program, project=project, timeout=timeout)]
-        link = Job(program, [*arguments, "-shared", *inputs, *(_from(build_dir, o) for o in objects),
-                             "-o", _from(build_dir, temporary)], build_dir, log_dir / f"{output.stem}.log")
+        link = Job(program, [*arguments, "-shared", *inputs, *(relative(o, build_dir) for o in objects),
+                             "-o", relative(temporary, build_dir)], build_dir, log_dir / f"{output.stem}.log")
         run_all([link], project=project, timeout=timeout)
         os.replace(temporary, output)
     finally:
@@ -101,19 +101,15 @@ def compile_objects(sources: Sequence[Path], build_dir: Path, *, log_dir: Path, 
     build_dir.mkdir(parents=True, exist_ok=True)
     arguments = _relative_to(options or Options(), build_dir).arguments()
     largest_first = sorted(sources, key=lambda source: (-source.stat().st_size, source.name))
-    run_all([Job(program, [*arguments, "-c", _from(build_dir, source), "-o", f"{source.stem}.o"], build_dir,
+    run_all([Job(program, [*arguments, "-c", relative(source, build_dir), "-o", f"{source.stem}.o"], build_dir,
                  log_dir / f"{source.stem}.log") for source in largest_first],
             at_once=jobs, project=project, timeout=timeout)
     return [build_dir / f"{source.stem}.o" for source in sources]
 
 
 def _relative_to(options: Options, folder: Path) -> Options:
-    return replace(options, include_dirs=tuple(Path(_from(folder, d)) for d in options.include_dirs))
-
-
-def _from(folder: Path, path: Path) -> str:
     """Relative, so that no absolute path of a project gets into objects through `__FILE__`."""
-    return os.path.relpath(path, folder)
+    return replace(options, include_dirs=tuple(Path(relative(d, folder)) for d in options.include_dirs))
 
 
 def _processor() -> str:

