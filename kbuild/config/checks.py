@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kbuild.config.build import output_dir
-from kbuild.config.parts import find_part
+from kbuild.config.parts import part_problem
 from kbuild.config.places import KeyPath, Place, Problem
 from kbuild.config.schema import default_of, properties, recipe_schema, resolved
 from kbuild.config.suggestions import nearest
@@ -119,19 +119,8 @@ class _Checks:
         """The part exists and the backend can target it."""
         if ("Backend",) in self._wrong or ("Part",) in self._wrong:
             return
-        backend = self._value("Backend") or default_of("Backend", "")
-        name = self._value("Part")
-        if name is None:
-            return
-        try:
-            part = find_part(name)
-        except ValueError as error:
-            yield self._problem(("Part",), str(error))
-            return
-        if backend not in part.backends:
-            usable = " or ".join(part.backends)
-            example = default_of("Part", backend)
-            message = f"{backend} cannot target {name}; write a part such as {example}, or a backend that can: {usable}"
+        name, backend = self._value("Part"), self._value("Backend") or default_of("Backend", "")
+        if name is not None and (message := part_problem(name, backend)) is not None:
             yield self._problem(("Part",), message)
 
     def output(self) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from kbuild.config.schema import default_of
 from kbuild.config.suggestions import nearest
 from kbuild.resources import resource
 
@@ -53,6 +54,19 @@ def find_part(name: str) -> Part:
                 available=Resources(**counts) if counts else None,
             )
     raise ValueError(f'"{name}" is no known part; ' + _remedy(name))
+
+
+def part_problem(name: str, backend: str) -> str | None:
+    """Why a backend cannot target a part, as a sentence; None when it can."""
+    try:
+        part = find_part(name)
+    except ValueError as error:
+        return str(error)
+    if backend in part.backends:
+        return None
+    usable = " or ".join(part.backends)
+    example = default_of("Part", backend)
+    return f"{backend} cannot target {name}; write a part such as {example}, or a backend that can: {usable}"
 
 
 def _remedy(name: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kbuild.config.messages import key_remedy, schema_problems
+from kbuild.config.parts import part_problem
 from kbuild.config.places import KeyPath, Place, Problem, key_text
-from kbuild.config.schema import Schema, canonical_keys, recipe_schema, resolved, schema_at
+from kbuild.config.schema import Schema, canonical_keys, default_of, recipe_schema, resolved, schema_at
 from kbuild.config.spelling import canonical_path, normalise, precision_mapping
 from kbuild.config.yaml_positions import Document, parse_value
 
@@ -135,6 +136,15 @@ def _unknown(path: tuple[str, ...]) -> str | None:
     return None
 
 
+def _part_problem(document: Document, name: str) -> list[Problem]:
+    """A part to try has to belong to the backend, unless backends are tried too."""
+    backend = document.data.get("Backend") or default_of("Backend", "")
+    if "Backend" in document.data["Sweep"] or backend not in recipe_schema()["properties"]["Backend"]["enum"]:
+        return []
+    message = part_problem(name, backend)
+    return [Problem(document.start, "", message)] if message else []
+
+
 def _value_problems(document: Document, here: KeyPath, path: tuple[str, ...], values: list[Any]) -> list[Problem]:
     problems = []
     for index, value in enumerate(values):
@@ -145,5 +155,7 @@ def _value_problems(document: Document, here: KeyPath, path: tuple[str, ...], va
         trial.values = {known: place for known in trial.values}
         normalise(trial, found)
         found += schema_problems(trial)[0]
+        if path == ("Part",) and not found:
+            found += _part_problem(document, str(value))
         problems += [Problem(place, document.key((*here, index)), problem.message) for problem in found]
     return problems

@@ -15,7 +15,8 @@ from kbuild.config.yaml_positions import MAX_BYTES, MAX_DEPTH, Document, parse_d
 from kbuild.errors import RecipeError
 
 NAMES = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=8)
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x85\u2028\u2029\ufeff"), max_size=12)
+ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x85\u2028\u2029\ufeff"), max_size=12)
+TEXTS = ANY_TEXT.filter(lambda text: not isinstance(plain_scalar(text), float))  # PyYAML leaves "1e3" unquoted
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | FLOATS | TEXTS
 DATA = st.recursive(
@@ -216,7 +217,7 @@ def test_a_long_key_and_control_characters_do_not_reach_the_terminal(tmp_path: P
     assert max(map(len, message.split("\n"))) < 1500
 
 
-@given(st.binary(max_size=200) | TEXTS.map(str.encode))
+@given(st.binary(max_size=200) | ANY_TEXT.map(str.encode))
 def test_any_bytes_give_a_recipe_error_or_data(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yml"
     path.write_bytes(raw)
