@@ -59,7 +59,9 @@ def predict(model: Any, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarr
         for array, tensor in zip(inputs, model.inputs, strict=True)
     ]
     found = model.predict(shaped if len(shaped) > 1 else shaped[0], batch_size=_BATCH, verbose=0)
-    outputs = list(found.values()) if isinstance(found, dict) else found if isinstance(found, (list, tuple)) else [found]
+    if isinstance(found, dict):
+        found = list(found.values())
+    outputs = found if isinstance(found, (list, tuple)) else [found]
     return [np.asarray(output, dtype=np.float64) for output in outputs]
 
 

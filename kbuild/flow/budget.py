@@ -24,11 +24,11 @@ def lines(
         ("BRAM", budget.bram, resources.bram if resources else None),
         ("LatencyCycles", budget.latency_cycles, latency),
     )
-    found = [
-        BudgetLine(key, float(limit), None if value is None else float(value), None if value is None else value <= limit)
-        for key, limit, value in upper
-        if limit is not None
-    ]
+    found = []
+    for key, limit, value in upper:
+        if limit is not None:
+            measured = None if value is None else float(value)
+            found.append(BudgetLine(key, float(limit), measured, None if value is None else value <= limit))
     if budget.fmax is not None:
         fmax = synthesis.timing.fmax_mhz if synthesis else None
         found.append(BudgetLine("Fmax", budget.fmax, fmax, None if fmax is None else fmax >= budget.fmax))

@@ -1,4 +1,4 @@
-"""One recipe on its way through the stages: its artifacts, loaded once, and how a single stage is brought up to date."""
+"""One recipe on its way through the stages: its artifacts, and how a single stage is brought up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 from kbuild.config import LayerSettings, Recipe, resolve_settings
 from kbuild.errors import KbuildError
 from kbuild.flow.cache import Artifact, Cache
-from kbuild.flow.digests import file_digest, value_digest
+from kbuild.flow.digests import value_digest
+from kbuild.flow.disk import disk_errors
+from kbuild.flow.fast_path import FileStamp, stamp_file
 from kbuild.flow.output import Content, Entry, Output
 from kbuild.flow.stage import Stage
 from kbuild.flow.stages import STAGES, descendants, stage_named
@@ -48,7 +50,7 @@ class Build:
         self._artifacts: dict[str, Artifact] = {}
         self._graphs: dict[str, Graph] = {}
         self._skips: dict[str, str | None] = {}
-        self._digests: dict[Path, str] = {}
+        self.files_read: dict[Path, FileStamp] = {}
         self._settings: dict[str, LayerSettings] | None = None
         self._held_back: list[Callable[[], None]] | None = None
 
@@ -89,9 +91,10 @@ class Build:
         """The digest of a file's content; None for no file."""
         if path is None:
             return None
-        if path not in self._digests:
-            self._digests[path] = file_digest(path)
-        return self._digests[path]
+        if path not in self.files_read:
+            with disk_errors(f"reading {path}"):
+                self.files_read[path] = stamp_file(path)
+        return self.files_read[path].digest
 
     def settings(self) -> dict[str, LayerSettings]:
         """The settings of every layer of the model. Raises RecipeError for names that the model does not have."""

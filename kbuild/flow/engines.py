@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from kbuild.errors import RecipeError
 from kbuild.fixed import IntArray
 from kbuild.flow.comparison import Engine
+from kbuild.flow.digests import code_digest, value_digest
+from kbuild.flow.target import target_of
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -73,3 +75,21 @@ def _csim(build: Build) -> Engine:
 
     library = build.cache.get(CSIM, key, make)
     return csim.CSim(library.path(csim.LIBRARY), graph)
+
+
+def _rtl(build: Build) -> Engine:
+    from kbuild.emit.verilog import lower
+    from kbuild.emit.verilog.simulation import sources
+    from kbuild.engines import rtl
+
+    graph = build.graph("optimize")
+    design = lower(graph, target_of(build.recipe))
+    texts = [build.artifact("emit").digest, sources(design)]
+    key = value_digest([texts, identities(build.recipe.backend), code_digest(("engines/rtl", "tools", "emit/verilog"))])
+
+    def make(folder: Path) -> None:
+        build.tell("simulate", "compiling the RTL simulation")
+        rtl.build(design, folder)
+
+    library = build.cache.get(RTL, key, make)
+    return rtl.Rtl(library.path(rtl.LIBRARY), graph, design)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from kbuild.errors import KbuildError
 from kbuild.flow.build import Build
-from kbuild.flow.stages import STAGE_NAMES, stage_named
+from kbuild.flow.names import STAGE_NAMES
+from kbuild.flow.stages import stage_named
 
 Task = tuple[Build, str]
 

@@ -53,4 +53,5 @@ class Stage(ABC):
         """The stage's files in OutputDir, by relative path."""
 
     def check(self, build: Build, artifact: Artifact) -> None:
-        """Raise StageError when what was made is not what the recipe demands. The outputs are written by then."""
+        """Raise StageError when what was made is not what the recipe demands. The outputs are written even so."""
+        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kbuild.flow.names import STAGE_NAMES
 from kbuild.flow.stage import Stage
 from kbuild.flow.stages.emit import Emit
 from kbuild.flow.stages.optimize import Optimize
@@ -12,7 +13,6 @@ from kbuild.flow.stages.synthesize import Synthesize
 from kbuild.flow.stages.validate import Validate
 
 STAGES: tuple[Stage, ...] = (Validate(), Parse(), Optimize(), Emit(), Simulate(), Synthesize(), Report())
-STAGE_NAMES = tuple(stage.name for stage in STAGES)
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
 

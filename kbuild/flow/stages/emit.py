@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
+from kbuild.flow.target import target_of
 
 if TYPE_CHECKING:
-    from kbuild.emit.target import Target
     from kbuild.flow.build import Build
     from kbuild.flow.cache import Artifact
 
@@ -23,12 +23,12 @@ class Emit(Stage):
     rooms = ("fixed", "ir", "ops", "emit", "backends", "flow/stages/emit")
 
     def reads(self, build: Build) -> Mapping[str, object]:
-        return {"graph": build.artifact("optimize").digest, "target": target_of(build)}
+        return {"graph": build.artifact("optimize").digest, "target": target_of(build.recipe)}
 
     def make(self, build: Build, folder: Path) -> None:
         from kbuild.emit import emit
 
-        for name, content in emit(build.graph("optimize"), target_of(build)).items():
+        for name, content in emit(build.graph("optimize"), target_of(build.recipe)).items():
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"an emitted file has the path {name}")
@@ -38,18 +38,3 @@ class Emit(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {name: artifact.path(name) for name in artifact.files}
-
-
-def target_of(build: Build) -> Target:
-    """What the design is printed for."""
-    from kbuild.emit.target import Target
-
-    recipe = build.recipe
-    return Target(
-        backend=recipe.backend,
-        project_name=recipe.project_name,
-        part=recipe.part,
-        clock_period=recipe.clock_period,
-        clock_uncertainty=recipe.clock_uncertainty,
-        io_type=recipe.io_type,
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbuild.config import lock_text
+from kbuild.flow.estimate import multiplications
 from kbuild.flow.inputs import calibration_inputs, calibration_ranges
 from kbuild.flow.output import LOCK_FILE, Content
 from kbuild.flow.stage import Stage
@@ -91,23 +92,21 @@ def report_of(graph: Graph, build: Build) -> OptimizeReport:
     return OptimizeReport(
         backend=build.recipe.backend,
         io_type=build.recipe.io_type,
-        inputs=tuple(Port(node.layer.name, node.shape, str(node.fixed())) for node in graph.inputs),
-        outputs=tuple(
-            Port(node.layer.name, node.shape, str(node.fixed())) for node in map(graph.by_name.__getitem__, graph.outputs)
-        ),
+        inputs=tuple(_port(node) for node in graph.inputs),
+        outputs=tuple(_port(graph[name]) for name in graph.outputs),
         layers=tuple(_layer(node) for node in graph),
         passes=tuple(PassRun(name, len(graph.nodes)) for name in names),
     )
 
 
+def _port(node: Node) -> Port:
+    return Port(node.layer.name, node.shape, str(node.fixed()))
+
+
 def _layer(node: Node) -> OptimizedLayer:
     from kbuild.ops.dense import Dense
 
-    op = node.op
-    dense = op if isinstance(op, Dense) else None
-    positions = 1
-    for length in node.shape[:-1]:
-        positions *= length
+    dense = node.op if isinstance(node.op, Dense) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,
@@ -115,7 +114,7 @@ def _layer(node: Node) -> OptimizedLayer:
         types=types_of(node),
         strategy=dense.strategy if dense else None,
         reuse_factor=dense.reuse_factor if dense else None,
-        multiplications=dense.weight.data.size * positions if dense else None,
+        multiplications=multiplications(node),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kbuild import __version__
 from kbuild.flow import budget
+from kbuild.flow.names import STAGE_NAMES
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
@@ -48,8 +49,6 @@ class Report(Stage):
 
 
 def _runs(build: Build) -> tuple[StageRun, ...]:
-    from kbuild.flow.stages import STAGE_NAMES
-
     entries = build.output.entries()
     return tuple(
         StageRun(name, entries[name].status, entries[name].seconds, entries[name].reason)
