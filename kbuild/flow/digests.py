@@ -52,7 +52,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Place):
         return None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _plain(vars(value)[field.name]) for field in dataclasses.fields(value)}
+        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [type(value).__name__, fields]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
