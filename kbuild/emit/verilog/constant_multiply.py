@@ -24,6 +24,8 @@ DA4ML_BITS = 20  # da4ml takes float32 matrices
 
 def solve(matrix: IntArray, ranges: Sequence[tuple[int, int]]) -> AdderGraph:
     """A graph for `y[n] = sum_k x[k] * matrix[k, n]` with low <= x[k] <= high for each of `ranges`; checked."""
+    zero = [low == high == 0 for low, high in ranges]  # e.g. a ReLU that never opens: what its weights are is the same
+    matrix = np.where(np.array(zero)[:, None], 0, matrix)
     rows = matrix.shape[0]
     blocks = max(1, min(rows, -(-signed_digits.count(matrix) // BLOCK_DIGITS)))
     bounds = [rows * i // blocks for i in range(blocks + 1)]
