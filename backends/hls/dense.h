@@ -9,17 +9,18 @@ namespace kbuild {
 
 // One row, all products at once.
 template <class C, class X, class Y>
-void dense_row(const X* x, Y* y, const typename C::weight_t* weight, const typename C::bias_t* bias) {
+void dense_row(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+               const typename C::weight_t weight[C::inputs * C::outputs],
+               const typename C::bias_t bias[C::outputs], int row) {
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
     for (int k = 0; k < C::inputs; ++k) {
-        const X value = x[k];
-        for (int n = 0; n < C::outputs; ++n)
-            accum[n] += typename C::term_t(value * weight[k * C::outputs + n]);
+        const X value = x[row * C::inputs + k];
+        for (int n = 0; n < C::outputs; ++n) accum[n] += typename C::term_t(value * weight[k * C::outputs + n]);
     }
-    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
 }
 
 // Latency: one new input every `reuse_factor` cycles, with at most `multipliers` multipliers.
@@ -32,8 +33,7 @@ void dense_latency(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
 #pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
-    for (int r = 0; r < C::rows; ++r)
-        dense_row<C>(x + r * C::inputs, y + r * C::outputs, weight, bias);
+    for (int row = 0; row < C::rows; ++row) dense_row<C>(x, y, weight, bias, row);
 }
 
 // Unrolled: every weight is a constant beside its own input, so that the tool may make shifts and adders of it.
@@ -45,8 +45,7 @@ void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS PIPELINE II=C::reuse_factor
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    for (int r = 0; r < C::rows; ++r)
-        dense_row<C>(x + r * C::inputs, y + r * C::outputs, weight, bias);
+    for (int row = 0; row < C::rows; ++row) dense_row<C>(x, y, weight, bias, row);
 }
 
 // Resource: `reuse_factor` steps of `lanes * depth` products each, whose weights lie side by side in memory.
@@ -55,32 +54,36 @@ template <class C, class X, class Y>
 void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
                     const typename C::bias_t bias[C::outputs]) {
-#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::lanes * C::depth
+    const int products = C::lanes * C::depth;
+#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=products
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    const int groups = C::outputs / C::lanes;
-    for (int r = 0; r < C::rows; ++r) {
+    for (int row = 0; row < C::rows; ++row) {
         typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
             accum[n] = bias[n];
         }
+        int first = 0, n = 0;
         for (int step = 0; step < C::reuse_factor; ++step) {
-#pragma HLS PIPELINE II=1 rewind
-            const int k = step / groups * C::depth, n = step % groups * C::lanes;
-            for (int j = 0; j < C::depth; ++j) {
+#pragma HLS PIPELINE II=1
+            for (int k = 0; k < C::depth; ++k) {
 #pragma HLS UNROLL
-                const X value = x[r * C::inputs + k + j];
+                const X value = x[row * C::inputs + first + k];
                 for (int lane = 0; lane < C::lanes; ++lane) {
 #pragma HLS UNROLL
-                    accum[n + lane] +=
-                        typename C::term_t(value * weight[(step * C::depth + j) * C::lanes + lane]);
+                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
                 }
+            }
+            n += C::lanes;
+            if (n == C::outputs) {
+                n = 0;
+                first += C::depth;
             }
         }
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            y[r * C::outputs + n] = accum[n];
+            y[row * C::outputs + n] = accum[n];
         }
     }
 }

@@ -16,7 +16,7 @@ struct reciprocal {
 };
 
 template <class C>
-reciprocal<C> invert(const typename C::sum_t& sum, const typename C::inv_t* inv_table) {
+reciprocal<C> invert(const typename C::sum_t& sum, const typename C::inv_t inv_table[C::inv_entries]) {
 #pragma HLS INLINE
     int position = 0;
     for (int bit = 1; bit <= C::top; ++bit) {
@@ -34,27 +34,28 @@ reciprocal<C> invert(const typename C::sum_t& sum, const typename C::inv_t* inv_
 }
 
 // e * r in the result.
-template <class C, class E, class Y>
-void scale(const E& e, const reciprocal<C>& r, Y& y) {
+template <class C, class Y, class E>
+Y scaled(const E& e, const reciprocal<C>& r) {
 #pragma HLS INLINE
     typename C::value_t value = e * r.mantissa;
     value = value << r.lift;
-    y = value * unit<typename C::result_unit_t>();
+    return value * unit<typename C::result_unit_t>();
 }
 
 template <class C, class X>
-void integers(const X* x, typename C::integer_t* q) {
+void integers(const X x[C::rows * C::length], typename C::integer_t q[C::length], int row) {
 #pragma HLS INLINE
-    for (int i = 0; i < C::length; ++i) q[i] = x[i] * unit<typename C::unit_t>();
+    for (int i = 0; i < C::length; ++i) q[i] = x[row * C::length + i] * unit<typename C::unit_t>();
 }
 
 template <class C, class Y>
-void normalise(const typename C::exp_t* e, Y* y, const typename C::inv_t* inv_table) {
+void normalise(const typename C::exp_t e[C::length], Y y[C::rows * C::length],
+               const typename C::inv_t inv_table[C::inv_entries], int row) {
 #pragma HLS INLINE
     typename C::sum_t sum = 0;
     for (int i = 0; i < C::length; ++i) sum += e[i];
     const reciprocal<C> r = invert<C>(sum, inv_table);
-    for (int i = 0; i < C::length; ++i) scale<C>(e[i], r, y[i]);
+    for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
 }
 
 // The largest input is subtracted, exactly, before the table.
@@ -63,12 +64,12 @@ void softmax_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
                     const typename C::exp_t exp_table[C::exp_entries],
                     const typename C::inv_t inv_table[C::inv_entries]) {
 #pragma HLS PIPELINE
-    for (int r = 0; r < C::rows; ++r) {
+    for (int row = 0; row < C::rows; ++row) {
         typename C::integer_t q[C::length];
         typename C::exp_t e[C::length];
 #pragma HLS ARRAY_PARTITION variable=q complete
 #pragma HLS ARRAY_PARTITION variable=e complete
-        integers<C>(x + r * C::length, q);
+        integers<C>(x, q, row);
         typename C::integer_t largest = q[0];
         for (int i = 1; i < C::length; ++i)
             if (q[i] > largest) largest = q[i];
@@ -76,7 +77,7 @@ void softmax_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
             const typename C::difference_t difference = largest - q[i];
             e[i] = exp_table[entry(difference, C::exp_shift, C::exp_entries)];
         }
-        normalise<C>(e, y + r * C::length, inv_table);
+        normalise<C>(e, y, inv_table, row);
     }
 }
 
@@ -86,17 +87,17 @@ void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
                      const typename C::exp_t exp_table[C::exp_entries],
                      const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
 #pragma HLS PIPELINE
-    for (int r = 0; r < C::rows; ++r) {
+    for (int row = 0; row < C::rows; ++row) {
         typename C::integer_t q[C::length];
         typename C::exp_t e[C::length];
 #pragma HLS ARRAY_PARTITION variable=q complete
 #pragma HLS ARRAY_PARTITION variable=e complete
-        integers<C>(x + r * C::length, q);
+        integers<C>(x, q, row);
         for (int i = 0; i < C::length; ++i) {
             const typename C::difference_t difference = q[i] - offset[0];
             e[i] = exp_table[entry(difference, C::exp_shift, C::exp_entries)];
         }
-        normalise<C>(e, y + r * C::length, inv_table);
+        normalise<C>(e, y, inv_table, row);
     }
 }
 
@@ -106,10 +107,10 @@ void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
                     const typename C::exp_t exp_table[C::exp_entries],
                     const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
 #pragma HLS PIPELINE
-    for (int r = 0; r < C::rows; ++r) {
+    for (int row = 0; row < C::rows; ++row) {
         typename C::integer_t q[C::length];
 #pragma HLS ARRAY_PARTITION variable=q complete
-        integers<C>(x + r * C::length, q);
+        integers<C>(x, q, row);
         for (int i = 0; i < C::length; ++i) {
             typename C::sum_t sum = 0;
             for (int j = 0; j < C::length; ++j) {
@@ -117,7 +118,7 @@ void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
                 sum += exp_table[entry(difference, C::exp_shift, C::exp_entries)];
             }
             const typename C::one_t one = 1;
-            scale<C>(one, invert<C>(sum, inv_table), y[r * C::length + i]);
+            y[row * C::length + i] = scaled<C, Y>(one, invert<C>(sum, inv_table));
         }
     }
 }
@@ -126,16 +127,16 @@ void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
 template <class C, class X, class Y>
 void softmax_argmax(const X x[C::rows * C::length], Y y[C::rows * C::length]) {
 #pragma HLS PIPELINE
-    for (int r = 0; r < C::rows; ++r) {
+    for (int row = 0; row < C::rows; ++row) {
         int first = 0;
-        X largest = x[r * C::length];
+        X largest = x[row * C::length];
         for (int i = 1; i < C::length; ++i) {
-            if (x[r * C::length + i] > largest) {
-                largest = x[r * C::length + i];
+            if (x[row * C::length + i] > largest) {
+                largest = x[row * C::length + i];
                 first = i;
             }
         }
-        for (int i = 0; i < C::length; ++i) y[r * C::length + i] = i == first ? 1 : 0;
+        for (int i = 0; i < C::length; ++i) y[row * C::length + i] = i == first ? 1 : 0;
     }
 }
 

@@ -1,1 +1,24 @@
+"""Graph and target to the files of a project: pure, no clock, no disk but the templates."""
 
+from __future__ import annotations
+
+from kbuild.emit.target import Target
+from kbuild.ir import Graph
+
+__all__ = ["Target", "emit"]
+
+
+def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
+    """The files of the design by path relative to `OutputDir`, for a graph whose types are resolved.
+
+    Raises ValueError for an unknown backend, UnsupportedModel for what the backend's languages cannot say.
+    """
+    if target.backend in ("Vivado", "Vitis"):
+        from kbuild.emit import hls
+
+        return hls.emit(graph, target)
+    if target.backend == "Yosys":
+        from kbuild.emit import verilog
+
+        return verilog.emit(graph, target)
+    raise ValueError(f"nothing is printed for the backend {target.backend}")

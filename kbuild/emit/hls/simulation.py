@@ -9,37 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
+from kbuild.emit.hls.files import TYPE_HEADERS, kernel_files, text_of
 from kbuild.emit.hls.steps import steps
 from kbuild.ir import Graph
-from kbuild.resources import resource
-
-_KERNEL_HELPERS = ("broadcast.h", "integer.h", "table.h")
-_TYPE_HEADERS = ("ap_fixed.h", "ap_int.h", "kfixed.h", "kfixed_cast.h", "kfixed_ops.h", "kfixed_store.h")
 
 
 def sources(graph: Graph) -> dict[str, str]:
     """The C++ of the simulation by path: `csim.cpp` and the headers it includes."""
     made = [step for _, step in steps(graph)]
-    kernels = sorted({step.header for step in made})
-    files = {"csim.cpp": _main(graph, made, kernels)}
-    files |= {f"kernels/{name}": read_kernel(name) for name in (*kernels, *_KERNEL_HELPERS)}
-    files |= {f"ap_types/{name}": resource("backends", "fixed", name).read_text("utf-8") for name in _TYPE_HEADERS}
-    files["exchange.h"] = resource("backends", "csim", "exchange.h").read_text("utf-8")
-    return files
+    files = {"csim.cpp": _main(graph, made), "exchange.h": text_of("csim", "exchange.h")}
+    files |= {f"kernels/{name}": text_of("hls", name) for name in kernel_files(made)}
+    return files | {f"ap_types/{name}": text_of("fixed", name) for name in TYPE_HEADERS}
 
 
-def read_kernel(name: str) -> str:
-    """The text of a kernel template."""
-    return resource("backends", "hls", name).read_text("utf-8")
-
-
-def _main(graph: Graph, made: Sequence[Step], kernels: Sequence[str]) -> str:
+def _main(graph: Graph, made: Sequence[Step]) -> str:
     values = arrays(graph, made)
     constants = [constant for step in made for constant in step.constants]
     parts = [
         "// C simulation. The weights are loaded at run time.",
         '#include "ap_types/ap_fixed.h"',
-        *(f'#include "kernels/{name}"' for name in kernels),
+        *(f'#include "kernels/{name}"' for name in sorted({step.header for step in made})),
         '#include "exchange.h"',
         "",
         *(f"typedef {spell(value.type)} {value.type_name};" for value in values),

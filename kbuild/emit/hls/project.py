@@ -1,0 +1,142 @@
+"""A project for Vivado HLS or Vitis HLS: firmware, testbench, scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from kbuild.emit.hls.design import Array, Step, arrays, spell, value_name
+from kbuild.emit.hls.files import TYPE_HEADERS, kernel_files, text_of
+from kbuild.emit.hls.ports import inputs_of, outputs_of
+from kbuild.emit.hls.steps import steps
+from kbuild.emit.hls.testbench import testbench
+from kbuild.emit.hls.weights import header
+from kbuild.emit.target import Target
+from kbuild.errors import RecipeError, UnsupportedModel
+from kbuild.ir import Graph, Node
+from kbuild.ops.dense import Dense
+
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_COPIED = ("build_prj.tcl", "vivado_synth.tcl")
+
+
+def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
+    """The project's files by path. Raises UnsupportedModel for what these tools cannot be given."""
+    _check(graph, target)
+    name = target.project_name
+    nodes = steps(graph)
+    made = [step for _, step in nodes]
+    values = arrays(graph, made)
+    _check_name(name, values, made)
+    constants = [constant for step in made for constant in step.constants]
+    files: dict[str, str | bytes] = {
+        f"firmware/{name}.h": _header(graph, name),
+        f"firmware/{name}.cpp": _top(graph, name, nodes),
+        "firmware/defines.h": _defines(values, name),
+        "firmware/parameters.h": _parameters(made, name),
+        f"tb/{name}_test.cpp": testbench(graph, name),
+        "tb/testbench.h": text_of("hls", "testbench.h").replace('"integer.h"', '"../firmware/kernels/integer.h"'),
+        "project.tcl": _settings(target),
+        "settings.tcl": text_of(target.backend.lower(), "settings.tcl"),
+        "Makefile": text_of("hls", "project", "Makefile").replace("@PROJECT@", name),
+    }
+    files |= {f"firmware/weights/{constant.name}.h": header(constant) for constant in constants}
+    files |= {f"firmware/kernels/{kernel}": text_of("hls", kernel) for kernel in kernel_files(made)}
+    files |= {f"firmware/ap_types/{path}": text_of("fixed", path) for path in TYPE_HEADERS}
+    files |= {path: text_of("hls", "project", path) for path in _COPIED}
+    return files
+
+
+def _check(graph: Graph, target: Target) -> None:
+    if target.io_type != "io_parallel":
+        raise UnsupportedModel(f"{target.backend} projects have no {target.io_type} yet; write io_parallel")
+    if not _PART.fullmatch(target.part):
+        raise UnsupportedModel(f"'{target.part}' is not the name of a part")
+    for node in graph:
+        if isinstance(node.op, Dense) and node.op.strategy == "distributed_arithmetic":
+            raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
+
+
+def _check_name(name: str, values: Sequence[Array], made: Sequence[Step]) -> None:
+    """The top function's name must not be one of the names that the design makes of its layers' names."""
+    used = {"kbuild", *(value.type_name for value in values), *(constant.name for s in made for constant in s.constants),
+            *(call.config.name for s in made for call in s.calls)}
+    if name in used:
+        raise RecipeError(f"ProjectName: {name} is also a name inside the design; write another one, such as {name}_net")
+
+
+def _signature(graph: Graph, name: str) -> str:
+    ports = [*inputs_of(graph), *outputs_of(graph)]
+    return f"void {name}({', '.join(port.declaration for port in ports)})"
+
+
+def _header(graph: Graph, name: str) -> str:
+    guard = f"{name.upper()}_H"
+    return f'#ifndef {guard}\n#define {guard}\n\n#include "defines.h"\n\n{_signature(graph, name)};\n\n#endif\n'
+
+
+def _defines(values: Sequence[Array], name: str) -> str:
+    guard = f"{name.upper()}_DEFINES_H"
+    lines = [f"typedef {spell(value.type)} {value.type_name};" for value in values]
+    types = "\n".join(lines)
+    return (f"// The types of all values.\n#ifndef {guard}\n#define {guard}\n\n"
+            f'#include "ap_fixed.h"\n#include "ap_int.h"\n\n{types}\n\n#endif\n')
+
+
+def _parameters(made: Sequence[Step], name: str) -> str:
+    guard = f"{name.upper()}_PARAMETERS_H"
+    includes = "\n".join(f'#include "kernels/{kernel}"' for kernel in sorted({step.header for step in made}))
+    configs = "\n\n".join(call.config.text() for step in made for call in step.calls)
+    return (f"// The parameters of every kernel call.\n#ifndef {guard}\n#define {guard}\n\n"
+            f'#include "defines.h"\n{includes}\n\n{configs}\n\n#endif\n')
+
+
+def _top(graph: Graph, name: str, made: Sequence[tuple[Node, Step]]) -> str:
+    ports = [*inputs_of(graph), *outputs_of(graph)]
+    constants = [constant.name for _, step in made for constant in step.constants]
+    outside = {port.name for port in ports}
+    values = {array.name: array for array in arrays(graph, (step for _, step in made))}
+    body = [*_port_pragmas(graph), *_schedule(graph)]
+    for node, step in made:
+        body += ["", f"    // {node.name}: {node.op.kind}"]
+        for array in (*step.temporaries, values[value_name(node.name)]):
+            if array.name not in outside:
+                body += [f"    {array.type_name} {array.name}[{array.size}];",
+                         f"#pragma HLS ARRAY_PARTITION variable={array.name} complete dim=0"]
+        body += [f"    {call.text()}" for call in step.calls]
+    for port in outputs_of(graph):
+        if port.name != value_name(port.node):
+            loop = f"for (int i = 0; i < {port.size}; ++i)"
+            body += ["", f"    {loop} {port.name}[i] = {value_name(port.node)}[i];"]
+    includes = [f'#include "{name}.h"', "", '#include "parameters.h"',
+                *(f'#include "weights/{constant}.h"' for constant in constants)]
+    return "\n".join([*includes, "", f"{_signature(graph, name)} {{", *body, "}"]) + "\n"
+
+
+def _port_pragmas(graph: Graph) -> list[str]:
+    inputs, outputs = inputs_of(graph), outputs_of(graph)
+    return [
+        *(f"#pragma HLS ARRAY_RESHAPE variable={port.name} complete dim=0" for port in inputs),
+        *(f"#pragma HLS ARRAY_PARTITION variable={port.name} complete dim=0" for port in outputs),
+        *(f"#pragma HLS INTERFACE ap_vld port={port.name}" for port in (*inputs, *outputs)),
+    ]
+
+
+def _schedule(graph: Graph) -> list[str]:
+    """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
+    dense = [node.op for node in graph if isinstance(node.op, Dense)]
+    if not any(op.strategy == "resource" for op in dense):
+        return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in dense), default=1)}"]
+    chain = all(len(node.inputs) <= 1 and len(graph.users[node.name]) <= 1 for node in graph)
+    return ["#pragma HLS DATAFLOW"] if chain and len(graph.outputs) == 1 and len(graph.inputs) == 1 else []
+
+
+def _settings(target: Target) -> str:
+    return (
+        "# The design and its target.\n"
+        f"set backend {target.backend}\n"
+        f"set project_name {target.project_name}\n"
+        f"set part {target.part}\n"
+        f"set clock_period {target.clock_period!r}\n"
+        f"set clock_uncertainty {target.clock_uncertainty!r} ;# fraction of the period\n"
+    )

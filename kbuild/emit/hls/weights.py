@@ -1,0 +1,59 @@
+"""Constants as C++ initialisers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from kbuild.emit.hls.design import Constant
+from kbuild.errors import UnsupportedModel
+from kbuild.fixed import pow2
+
+_LONG = 1 << 63
+
+
+def header(constant: Constant) -> str:
+    """The header that defines a constant array."""
+    guard = f"{constant.name.upper()}_H"
+    shape = constant.tensor.shape
+    row = shape[-1] if len(shape) > 1 else 16
+    words = literals(constant)
+    lines = [", ".join(words[i : i + row]) for i in range(0, len(words), row)]
+    body = ",\n    ".join(lines)
+    return (
+        f"// shape: {' x '.join(map(str, shape)) or 'scalar'}\n#ifndef {guard}\n#define {guard}\n\n"
+        f'#include "ap_fixed.h"\n#include "ap_int.h"\n\n'
+        f"static const {constant.spell()} {constant.name}[{constant.size}] = {{\n    {body}}};\n\n#endif\n"
+    )
+
+
+def literals(constant: Constant) -> list[str]:
+    """Each value as a literal that C++ reads exactly: an integer, or a decimal that is a double.
+
+    Raises UnsupportedModel for a value that no literal holds exactly.
+    """
+    values = constant.tensor.data.ravel().tolist()
+    if constant.integer:
+        return [_integer(constant, int(value)) for value in values]
+    scale = pow2(-constant.type.fraction)
+    return [_decimal(constant, int(value), int(value) * scale) for value in values]
+
+
+def _integer(constant: Constant, value: int) -> str:
+    if not -_LONG < value < 2 * _LONG:
+        raise _too_wide(constant)
+    return str(value) if value < _LONG else f"{value}ULL"
+
+
+def _decimal(constant: Constant, integer: int, value: Fraction) -> str:
+    try:
+        double = float(value)
+    except OverflowError:
+        raise _too_wide(constant) from None
+    if Fraction(double) != value:
+        raise _too_wide(constant)
+    return repr(double) if integer else "0"
+
+
+def _too_wide(constant: Constant) -> UnsupportedModel:
+    return UnsupportedModel(f"the constant {constant.name} of type {constant.type} has a value of more than 53 "
+                            "significant bits, which HLS C++ cannot initialise; give it a narrower precision")
