@@ -129,7 +129,7 @@ class Output:
 
     def _put(self, path: str, content: Content, digest: str) -> None:
         target = self.folder / path
-        if not target.resolve().is_relative_to(self.folder.resolve()):
+        if not self._inside(target):
             raise StageError(f"{path} would be written outside {self.folder}; is a symbolic link in the way?")
         if target.is_dir():
             raise StageError(f"{target} is a folder where kbuild writes a file; move it away")
@@ -137,9 +137,15 @@ class Output:
             return
         write_file(target, content, self._private / "tmp")
 
+    def _inside(self, path: Path) -> bool:
+        """Whether a path leads into the folder, links followed."""
+        return path.resolve().is_relative_to(self.folder.resolve())
+
     def _remove(self, paths: Iterable[str]) -> None:
         for path in sorted(paths):
             target = self.folder / path
+            if not self._inside(target.parent):
+                continue  # not something that kbuild has written
             target.unlink(missing_ok=True)
             remove_empty(target.parent, self.folder)
 
