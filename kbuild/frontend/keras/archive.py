@@ -13,29 +13,20 @@ from kbuild.frontend.keras.safety import MAX_EXPANSION, MAX_JSON_BYTES, MAX_WEIG
 ARCHIVE_CONFIG = "config.json"
 ARCHIVE_WEIGHTS = "model.weights.h5"
 _LIMITS = {ARCHIVE_CONFIG: MAX_JSON_BYTES, ARCHIVE_WEIGHTS: MAX_WEIGHT_BYTES}
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-)
+_DAMAGE = (zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, ValueError)
 
 
 def read_members(path: Path) -> dict[str, bytes]:
     """The members that hold the model, by name. Raises UnsupportedModel."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             infos = {info.filename: info for info in archive.infolist()}
             _check_names(list(infos))
             return {name: _read(archive, infos[name], limit) for name, limit in _LIMITS.items()}
     except UnsupportedModel:
         raise
-    except FileNotFoundError as error:
-        raise UnsupportedModel("it cannot be read: No such file or directory") from error
+    except OSError as error:
+        raise UnsupportedModel(f"it cannot be read: {error.strerror or quoted(error)[1:-1]}") from error
     except zipfile.BadZipFile as error:
         raise UnsupportedModel(f"it is not a .keras archive: {quoted(error)[1:-1]}") from error
     except _DAMAGE as error:

@@ -32,7 +32,8 @@ class _Builder:
 
     def __init__(self, model: ModelSpec) -> None:
         self.nodes: list[Node] = []
-        self._node_names, self._layer_names = Names(), Names()
+        # a node may become a file, and there are file systems that ignore case
+        self._node_names, self._layer_names = Names(ignore_case=True), Names(ignore_case=False)
         self._layers: dict[Path, Layer] = {}
         self._fused: dict[tuple[Path, str], Layer] = {}
         for depth in range(_depth(model)):  # outer layers first: it is the inner ones that are renamed

@@ -52,6 +52,8 @@ def class_of(entry: Mapping[str, object]) -> str:
     if not isinstance(name, str):
         raise UnsupportedModel(f"a layer has the class name {quoted(name)}, which is not a string")
     package, _, short = name.rpartition(">")
+    if _is_operation(entry):
+        return f"ops.{short}"
     registered, module = entry.get("registered_name"), entry.get("module")
     if not package and isinstance(registered, str) and ">" in registered:
         package = registered.rpartition(">")[0]
@@ -60,6 +62,18 @@ def class_of(entry: Mapping[str, object]) -> str:
     if package and not _is_keras(package):
         return f"{package}>{short}"
     return short
+
+
+def _is_operation(entry: Mapping[str, object]) -> bool:
+    """Whether this is a function of `keras.ops` rather than a layer, which may have the same class name.
+
+    Where the module is not written, it shows in the configuration: every layer has `dtype`, or `trainable`, or both.
+    """
+    module, config, nodes = entry.get("module"), entry.get("config"), entry.get("inbound_nodes")
+    if isinstance(module, str):
+        return _is_keras(module) and "ops" in module.split(".")
+    called = isinstance(nodes, list) and any(isinstance(node, dict) and "args" in node for node in nodes)
+    return called and isinstance(config, dict) and not config.keys() & {"trainable", "dtype"}
 
 
 def _is_keras(package: str) -> bool:
@@ -176,7 +190,7 @@ def _functional(config: object, depth: int) -> ModelSpec:
             raise UnsupportedModel(f"the inbound_nodes of the layer {quoted(layer.name)} are not a list")
         keras3 = keras3 or any(isinstance(node, dict) and "args" in node for node in inbound)
         layers.append(layer)
-        nodes.append([_node(node, layer.name) for node in inbound])
+        nodes.append([_node(node, layer.name, layer.class_name.startswith("ops.")) for node in inbound])
     _check_names(tuple(layers), name)
     inputs = [ref.layer for ref in _references(config.get("input_layers"), f"the inputs of the model {quoted(name)}")]
     outputs = _references(config.get("output_layers"), f"the outputs of the model {quoted(name)}")
@@ -248,7 +262,8 @@ class _Resolver:
         return TensorRef(ref.layer, call, ref.index)
 
 
-def _node(entry: object, layer: str) -> _Node:
+def _node(entry: object, layer: str, operation: bool) -> _Node:
+    """One call. Layers take their tensors in the first argument, functions of `keras.ops` in any."""
     node = _Node()
     if isinstance(entry, dict) and "args" in entry:
         args, kwargs = entry["args"], entry.get("kwargs") or {}
@@ -256,7 +271,7 @@ def _node(entry: object, layer: str) -> _Node:
             raise UnsupportedModel(f"a call of the layer {quoted(layer)} has no lists of arguments")
         arguments = {f"number {number}": argument for number, argument in enumerate(args, 1)} | kwargs
         for key, argument in arguments.items():
-            positional = key.startswith("number ") or key == "inputs"
+            positional = key in ("number 1", "inputs") or (operation and key.startswith("number "))
             leaves = list(_leaves(argument))
             if positional and leaves and all(isinstance(leaf, _Reference) for leaf in leaves):
                 node.inputs += [leaf for leaf in leaves if isinstance(leaf, _Reference)]

@@ -16,20 +16,24 @@ def identifier(name: str) -> str:
 
 
 class Names:
-    """Gives each name once, with a numeric suffix where it is taken; letter case does not tell names apart."""
+    """Gives each name once, with a numeric suffix where it is taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, ignore_case: bool) -> None:
+        self._ignore_case = ignore_case
         self._taken: set[str] = set()
         self._next: dict[str, int] = {}
 
+    def _key(self, name: str) -> str:
+        return name.lower() if self._ignore_case else name
+
     def __contains__(self, name: str) -> bool:
-        return name.lower() in self._taken
+        return self._key(name) in self._taken
 
     def take(self, name: str) -> str:
         """`name`, or `name_2`, `name_3` ..."""
-        free, number = name, self._next.get(name.lower(), 2)
-        while free.lower() in self._taken:
+        free, number = name, self._next.get(self._key(name), 2)
+        while free in self:
             free, number = f"{name}_{number}", number + 1
-        self._next[name.lower()] = number
-        self._taken.add(free.lower())
+        self._next[self._key(name)] = number
+        self._taken.add(self._key(free))
         return free

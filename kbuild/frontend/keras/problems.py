@@ -51,6 +51,8 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
         return "keeps its state between calls; set stateful=False"
     if ">" in layer.class_name:
         return f"a custom class, {_CODE}; write it with Keras layers"
+    if layer.class_name.startswith("ops.") and handler_of(layer.class_name) is None:
+        return "a function of keras.ops in the graph; write it as a Keras layer such as Add or Activation"
     if handler_of(layer.class_name) is None:
         return "this class is not supported; kbuild layers lists those that are"
     dtype = layer.config.get("dtype")

@@ -12,9 +12,9 @@ from kbuild.errors import UnsupportedModel
 
 MAX_JSON_BYTES = 64 << 20
 MAX_JSON_DEPTH = 128
-MAX_LAYERS = 20_000
+MAX_LAYERS = 10_000
 MAX_NESTING = 16  # models inside models
-MAX_NODES = 100_000
+MAX_NODES = 10_000
 MAX_ELEMENTS = 1 << 28  # values of one tensor between two layers
 MAX_WEIGHT_BYTES = 8 << 30  # as float64, of all weights together
 MAX_EXPANSION = 1100  # DEFLATE never expands more than 1032 times (RFC 1951: 258 bytes from two bits)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kbuild.errors import UnsupportedModel
@@ -21,6 +21,7 @@ from kbuild.frontend.keras.safety import quoted
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 _SHOWN = 8
+_NUMBERED, _NUMBERED_BEFORE_2_15 = "layers", "_layer_checkpoint_dependencies"
 
 
 def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
@@ -29,7 +30,7 @@ def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
     stored = root.folder("model_weights") or root
     if stored.texts("layer_names") is not None:
         found = _by_name(wanted, stored)
-    elif any(name in root for name in ("layers", "_layer_checkpoint_dependencies")):
+    elif _NUMBERED in root or _NUMBERED_BEFORE_2_15 in root:
         found = _by_number(model, root, ())
     elif not wanted:
         found = {}
@@ -86,24 +87,26 @@ def _missing(paths: list[Path], total: int, stored: list[str] | None) -> str:
 
 def _by_name(wanted: list[tuple[Path, tuple[str, ...]]], root: Folder) -> Found:
     found: Found = {}
-    groups: dict[str, tuple[Folder, list[str]]] = {}
+    groups: dict[str, list[tuple[Path, tuple[str, ...]]]] = {}
     for path, names in wanted:
-        if path[0] not in groups:
-            folder = root.folder(path[0])
-            if folder is None:
-                continue
-            groups[path[0]] = folder, folder.texts("weight_names") or []
-        folder, stored = groups[path[0]]
-        chosen = {name: _choose(path, name, stored) for name in names}
-        if len(path) == 1 and stored and len(stored) != len(names):
-            raise UnsupportedModel(_count(path, names, len(stored)))
-        arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
-        if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
-            found[path] = {name: array for name, array in arrays.items() if array is not None}
+        groups.setdefault(path[0], []).append((path, names))
+    for group, layers in groups.items():
+        folder = root.folder(group)
+        stored = (folder.texts("weight_names") if folder is not None else None) or []
+        if folder is None or not stored:
+            continue
+        expected = [name for _, names in layers for name in names]
+        if len(stored) != len(expected):
+            raise UnsupportedModel(_count((group,), expected, len(stored)))
+        for path, names in layers:
+            chosen = {name: _choose(path, name, stored) for name in names}
+            arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
+            if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
+                found[path] = {name: array for name, array in arrays.items() if array is not None}
     return found
 
 
-def _count(path: Path, names: tuple[str, ...], stored: int) -> str:
+def _count(path: Path, names: Sequence[str], stored: int) -> str:
     return (
         f"the layer {quoted('/'.join(path))} has {stored} weights in the file and {len(names)} in the model "
         f"({', '.join(names)}); are these the weights of this model?"
@@ -120,7 +123,8 @@ def _choose(path: Path, name: str, stored: list[str]) -> str | None:
         common = 0
         while common < min(len(parts), len(wanted)) and parts[-1 - common] == wanted[-1 - common]:
             common += 1
-        least = 1 if len(path) == 1 else 2  # in the group of a nested model the layer's name must be right too
+        # in the group of a nested model the layer's name must be right too, where it is given (not before Keras 3.1)
+        least = 1 if len(path) == 1 or len(parts) == 1 else 2
         if common >= max(least, longest):
             best = [*best, dataset] if common == longest else [dataset]
             longest = common
@@ -141,10 +145,7 @@ def snake_case(class_name: str) -> str:
 
 def _by_number(model: ModelSpec, root: Folder, above: Path) -> Found:
     found: Found = {}
-    layers = root.folder("layers")
-    if layers is None:
-        return found
-    for layer, folder in _numbered(model, layers):
+    for layer, folder in _numbered(model, root):
         path = (*above, layer.name)
         if layer.model is not None:
             found |= _by_number(layer.model, folder, path)
@@ -155,13 +156,19 @@ def _by_number(model: ModelSpec, root: Folder, above: Path) -> Found:
     return found
 
 
-def _numbered(model: ModelSpec, layers: Folder) -> Iterator[tuple[LayerSpec, Folder]]:
-    """The layers that have a group, with it."""
+def _numbered(model: ModelSpec, root: Folder) -> Iterator[tuple[LayerSpec, Folder]]:
+    """The layers that have a group, with it. Before Keras 2.15 a layer with weights counted twice."""
+    layers, step = root.folder(_NUMBERED), 1
+    if layers is None:
+        layers, step = root.folder(_NUMBERED_BEFORE_2_15), 2
+    if layers is None:
+        return
     used: dict[str, int] = {}
     for layer in model.layers:
         stem = snake_case(layer.class_name)
         number = used.get(stem, 0)
-        used[stem] = number + 1
+        has_weights = any(_wanted(replace(model, layers=(layer,)), ()))
+        used[stem] = number + (step if has_weights else 1)
         folder = layers.folder(f"{stem}_{number}" if number else stem)
         if folder is not None:
             yield layer, folder
