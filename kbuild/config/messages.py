@@ -53,8 +53,11 @@ def schema_problems(document: Document) -> tuple[list[Problem], set[KeyPath]]:
             for problem in _unknown_keys(document, path, error):
                 problems.append(problem)
             continue
-        if error.validator == "propertyNames":
-            continue  # only ever an empty or endless name, reported by the error inside it
+        if "propertyNames" in error.absolute_schema_path:
+            here = (*path, str(error.instance))
+            size = "empty" if not error.instance else "too long"
+            problems.append(Problem(document.key_place(here), document.key(path), f"a name is {size}; write a name"))
+            continue
         if path in wrong:
             continue  # a value of the wrong type also breaks the other keywords
         wrong.add(path)

@@ -107,6 +107,8 @@ def sweep_problems(document: Document, wrong: set[KeyPath]) -> list[Problem]:
     if not isinstance(sweep, dict):
         return problems
     for key, values in sweep.items():
+        if not key:
+            continue  # the schema has refused it
         here: KeyPath = ("Sweep", key)
         place, shown = document.key_place(here), document.key(here)
         try:
