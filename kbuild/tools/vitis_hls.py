@@ -104,8 +104,8 @@ def read_csynth(path: Path, *, tool: str, tool_version: str) -> SynthesisReport:
     try:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
-        raise StageError(f"{tool} ended without an error but left no report: {path.name} was expected in {path.parent}: "
-                         f"{error.strerror}") from error
+        raise StageError(f"{tool} ended without an error but left no {'/'.join(path.parts[-5:])} ({error.strerror}); "
+                         "expected the report of C synthesis there") from error
     except ElementTree.ParseError as error:
         raise StageError(f"{path.name} of {tool} is damaged: {error}; expected XML with PerformanceEstimates and "
                          "AreaEstimates") from error
