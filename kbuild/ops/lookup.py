@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kbuild.fixed import FloatArray, IntArray, compact
+from kbuild.fixed import INT64_BITS, FloatArray, IntArray, bits_of, compact, wide
 
 
 def index_of(q: IntArray, offset: int, shift: int, size: int) -> IntArray:
     """Entry of the input integer q: `(q - offset) >> shift`, saturated into 0..size-1."""
+    if max(bits_of(q), offset.bit_length()) > INT64_BITS or shift > INT64_BITS:
+        q = wide(q)
     return compact(np.minimum(np.maximum((q - offset) >> shift, 0), size - 1)).astype(np.int64)
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from kbuild.fixed import FixedType, FloatArray, IntArray, compact, shift_left, type_for, wide
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact, shift_left, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
@@ -70,8 +70,10 @@ class Relu(Op):
 
     def _exact(self, q: IntArray, x: FixedType, fraction: int) -> IntArray:
         """The function at q, as integers with `fraction` fraction bits."""
-        needed = x.width + 2 + fraction - min(x.fraction, fraction) + (self.slope.fixed().width if self.slope else 0)
-        q = wide(q) if needed > 60 else q
+        types = [x, *(t.fixed() for t in (self.threshold, self.max_value) if t is not None)]
+        finest = max(fraction, *(t.fraction for t in types))
+        needed = max(t.width + finest - t.fraction for t in types) + (self.slope.fixed().width if self.slope else 0)
+        q = wide(q) if needed + 2 > INT64_BITS else q
         value = shift_left(q, fraction - x.fraction)
         if self.max_value is not None:
             top = int(shift_left(self.max_value.data, fraction - self.max_value.fixed().fraction))
