@@ -18,6 +18,10 @@ T = TypeVar("T")
 SOFTMAX_IMPLEMENTATIONS = ("stable", "latency", "argmax", "legacy")
 CONV_IMPLEMENTATIONS = ("im2col", "winograd", "combination")
 
+# Files that hls4ml wrote give every activation a type for its table, those without one included; there it says nothing.
+_TABLE = ("table",)
+_ACTIVATIONS = ("activation", "relu", "elu", "softmax")
+
 # Keys of Precision that are no variable of a layer: all others, and the widest type that auto may choose.
 _EVERY = "default"
 _MAXIMUM = "maximum"
@@ -184,8 +188,9 @@ def _misfits(rules: LayerRules, layers: Sequence[LayerInfo], whose: str) -> list
     """Variables and implementations that none of the layers has."""
     problems = []
     variables = list(dict.fromkeys(variable for layer in layers for variable in layer.variables))
+    accepted = {*variables, _EVERY, _MAXIMUM, *(_TABLE if any(map(_is_activation, layers)) else ())}
     for name, setting in rules.precision.items():
-        if name not in variables and name not in (_EVERY, _MAXIMUM):
+        if name not in accepted and setting.value is not None:  # auto asks for nothing
             match = nearest(name, variables)
             remedy = f"did you mean {match}?" if match else f"it has {listing(variables)}"
             message = f"{whose} has no variable {name}; {remedy}"
@@ -202,6 +207,10 @@ def _misfits(rules: LayerRules, layers: Sequence[LayerInfo], whose: str) -> list
         message = f"{chosen.value} is for {kind}, which {whose} is not; {remedy}"
         problems.append(Problem(chosen.place, chosen.key, message))
     return problems
+
+
+def _is_activation(layer: LayerInfo) -> bool:
+    return any(kind.casefold().endswith(_ACTIVATIONS) for kind in layer.types)
 
 
 def _is_softmax(layer: LayerInfo) -> bool:

@@ -1,5 +1,7 @@
 """Settings of layers: precedence against a brute-force oracle, and what fits no layer."""
 
+import importlib
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kbuild.ops
 from kbuild.config import LayerInfo, Recipe, lock_text, recipe_from_dict, resolve_settings
+from kbuild.config.schema import properties, schema_at
 from kbuild.errors import RecipeError
 from kbuild.fixed import FixedType
 
@@ -214,16 +218,17 @@ def test_maximum_is_no_variable(folder: Path) -> None:
             "but one of this name; write it under LayerName",
         ),
         (
-            {"LayerName": {"fc1_relu": {"Precision": {"weight": "auto"}}}},
+            {"LayerName": {"fc1_relu": {"Precision": {"weight": "fixed<8,2>"}}}},
             "HLSConfig.LayerName.fc1_relu.Precision.weight: the layer fc1_relu has no variable weight; "
             "it has result, table",
         ),
         (
-            {"LayerName": {"softmax": {"table_t": "fixed<18,8>"}}},
-            "HLSConfig.LayerName.softmax.table_t: the layer softmax has no variable table; did you mean inv_table?",
+            {"LayerName": {"softmax": {"slope_t": "fixed<18,8>"}}},
+            "HLSConfig.LayerName.softmax.slope_t: the layer softmax has no variable slope; "
+            "it has accum, exp_table, inv_table, inv_inp, result",
         ),
         (
-            {"LayerType": {"Dense": {"Precision": {"scale": "auto"}}}},
+            {"LayerType": {"Dense": {"Precision": {"scale": "int<4>"}}}},
             "HLSConfig.LayerType.Dense.Precision.scale: a layer of type Dense has no variable scale; "
             "it has weight, bias, accum, result",
         ),
@@ -259,8 +264,27 @@ def test_what_fits_no_layer(folder: Path, hls: dict[str, Any], message: str) -> 
     assert str(caught.value) == message
 
 
+def test_what_an_activation_without_a_table_may_say(folder: Path) -> None:
+    relu = LayerInfo("relu", "Activation", ("slope", "threshold", "result"))
+    says = {"Precision": {"result": "auto", "table": "fixed<18,8,TRN,WRAP,0>", "weight": "auto"}}
+    assert set(resolve_settings(recipe(folder, LayerName={"relu": says}), [relu])["relu"].precision) == set(
+        relu.variables
+    )
+
+
+def test_every_variable_of_an_operation_can_be_named() -> None:
+    named = properties(schema_at(("HLSConfig", "Model", "Precision")) or {})
+    modules = [
+        importlib.import_module(f"kbuild.ops.{module.name}") for module in pkgutil.iter_modules(kbuild.ops.__path__)
+    ]
+    variables = {
+        name for module in modules for kind in vars(module).values() for name in getattr(kind, "variables", ())
+    }
+    assert {"weight", "result"} <= variables <= set(named)
+
+
 def test_all_misfits_at_once(folder: Path) -> None:
-    config = recipe(folder, LayerName={"fc9": {}, "fc1": {"Precision": {"slope": "auto"}}}, LayerType={"LSTM": {}})
+    config = recipe(folder, LayerName={"fc9": {}, "fc1": {"Precision": {"slope": "int<4>"}}}, LayerType={"LSTM": {}})
     with pytest.raises(RecipeError) as caught:
         resolve_settings(config, LAYERS)
     assert len(str(caught.value).split("\n")) == 3
