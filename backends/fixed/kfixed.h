@@ -6,10 +6,16 @@
 // raw() and from_raw() exchange v as int64; limb(i) and set_limb(i, x) do so for any width.
 //
 // Where the manuals leave room, the vendors' headers are followed:
+//   - ap_int converts from floating and fixed point towards zero, ac_int from floating point downwards;
 //   - SAT_SYM equals SAT for unsigned types, and one signed bit holds -1 and 0 even there;
 //   - shifts by an integer keep the type and drop bits: neither rounding nor saturation applies;
 //   - ap_fixed::to_int() rounds towards zero, ac_fixed::to_int() down; ++ adds 1 to ap_fixed, one LSB to ac_fixed;
 //   - ap_int += ap_fixed and ac_int += ac_fixed drop the fraction of the right side first.
+// Differences from the vendors' headers where their C models depart from their manuals:
+//   - comparisons are by value; ap_private compares signed with unsigned as unsigned from 32 bits on;
+//   - to_int() of a negative fraction with I <= 0 is 0 (towards zero); ap_fixed_base gives -1 or reads garbage;
+//   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1.
+// Infinities and NaN count as values out of range. Beyond 53 bits to_double() rounds once, to the nearest even.
 // Refused at compile time: AP_WRAP with N > 0 saturated bits, AP_WRAP_SM, ap_* mixed with ac_*, arithmetic with float.
 #ifndef KFIXED_H
 #define KFIXED_H
@@ -26,9 +32,9 @@ constexpr flavour mixed(flavour a, flavour b) { return is_integer(a) ? b : a; }
 template <int W, int I, bool S, quantization Q, overflow O, int N, flavour F>
 struct num;
 
-// The type of an intermediate result: default modes; integers convert from fractions towards zero.
+// The type of an intermediate result: default modes; ap_int converts from fractions towards zero, as C does.
 template <int W, int I, bool S, flavour F>
-using plain = num<W, I, S, is_integer(F) ? TRN_ZERO : TRN, WRAP, 0, F>;
+using plain = num<W, I, S, F == ap_integer ? TRN_ZERO : TRN, WRAP, 0, F>;
 
 // Width and sign of the native integers.
 template <class T>
@@ -118,7 +124,8 @@ struct bit_ref {  // a writable bit
 };
 
 template <class X>
-struct range_ref {  // bits high..low as an unsigned integer; a store of at most 64 bits is written
+struct range_ref {  // bits high..low as an unsigned integer
+    static constexpr flavour rules = is_ac(X::rules) ? ac_integer : ap_integer;
     X& x;
     int high, low;
     constexpr int length() const { return high - low + 1; }
@@ -127,31 +134,33 @@ struct range_ref {  // bits high..low as an unsigned integer; a store of at most
         for (int i = high; i >= low; --i) r = r << 1 | uint64_t(x.get(i));
         return r;
     }
+    constexpr auto bits() const {
+        plain<X::width, X::width, false, rules> r(0);
+        for (int i = low; i <= high; ++i) r.set(i - low, x.get(i));
+        return r;
+    }
     constexpr unsigned to_uint() const { return unsigned(to_uint64()); }
     constexpr int to_int() const { return int(to_uint64()); }
-    template <class T, class = enable_if_t<native<T>::integer>>
-    constexpr operator T() const {
-        return T(to_uint64());
-    }
-    template <int W, int I, bool S, quantization Q, overflow O, int N, flavour F>
-    constexpr operator num<W, I, S, Q, O, N, F>() const {
-        plain<X::width, X::width, false, ap_integer> bits(0);
-        for (int i = low; i <= high; ++i) bits.set(i - low, x.get(i));
-        return num<W, I, S, Q, O, N, F>(bits);
-    }
+    constexpr operator uint64_t() const { return to_uint64(); }
     template <class T>
     constexpr range_ref& operator=(const T& value) {
-        const plain<max_of(X::width, 64), max_of(X::width, 64), true, ap_integer> bits(value);
-        for (int i = low; i <= high; ++i) x.set(i, bits.get(i - low));
+        const plain<max_of(X::width, 64), max_of(X::width, 64), true, rules> from(value);
+        for (int i = low; i <= high; ++i) x.set(i, from.get(i - low));
         return *this;
     }
-    constexpr range_ref& operator=(const range_ref& other) {
-        return *this = plain<X::width, X::width, false, ap_integer>(other);
-    }
+    constexpr range_ref& operator=(const range_ref& other) { return *this = other.bits(); }
+};
+
+// Integers of at most 64 bits are usable as an index and in a switch: they have one conversion that is no template.
+template <class X, bool Indexes>
+struct index {};
+template <class X>
+struct index<X, true> {
+    constexpr operator int64_t() const { return static_cast<const X&>(*this).to_int64(); }
 };
 
 template <int W, int I, bool S, quantization Q, overflow O, int N, flavour F>
-struct num {
+struct num : index<num<W, I, S, Q, O, N, F>, is_integer(F) && (W <= 63 + S)> {
     static_assert(W >= 1, "a width of at least one bit");
     static_assert(N == 0, "a number of saturated bits in WRAP mode is not supported");
     typedef store_t<W, S> store;
@@ -173,6 +182,10 @@ struct num {
     constexpr num(T x)
         : v(cast<W, I, S, Q, O, native<T>::width, native<T>::width, native<T>::sign>(
               static_cast<store_t<native<T>::width, native<T>::sign>>(x))) {}
+    template <class X>
+    constexpr num(const bit_ref<X>& b) : num(bool(b)) {}
+    template <class X>
+    constexpr num(const range_ref<X>& r) : num(r.bits()) {}
     num(double x) : v(cast_double<W, I, S, Q, O>(x)) {}
     num(float x) : v(cast_double<W, I, S, Q, O>(x)) {}
 
