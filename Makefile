@@ -4,6 +4,7 @@
 
 PYTHON ?=
 EXTRAS ?=
+PEER_PYTHON ?= $(or $(PYTHON),python3)
 RECIPE ?= recipes/digits/recipe.yml
 export PYTHON
 
@@ -12,8 +13,9 @@ sum := $(shell (cat pyproject.toml constraints/pinned.txt .ci/environment; echo 
 comma := ,
 demo := .venv/ready-$(sum)
 test := .venv-test/ready-$(sum)
+peer := .venv-hls4ml/ready-$(shell cat benchmarks/requirements-hls4ml.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo test lint types check slow constraints wheel clean help
+.PHONY: demo test lint types check slow benchmarks constraints wheel clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -35,6 +37,10 @@ check: $(test)
 slow: $(test)
 	.venv-test/bin/python -m pytest -q -m slow
 
+# Needs KBUILD_MODELS, the folder of the published models, and a Python 3.10 or 3.11 for hls4ml (PEER_PYTHON).
+benchmarks: $(test) $(peer)
+	.venv-test/bin/python benchmarks/run.py --peer .venv-hls4ml/bin/python
+
 wheel: $(test)
 	.venv-test/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
@@ -46,10 +52,17 @@ constraints:
 	mv constraints/pinned.new constraints/pinned.txt
 
 clean:
-	rm -rf .venv .venv-test build dist recipes/*/build
+	rm -rf .venv .venv-test .venv-hls4ml build dist recipes/*/build
 
 $(demo):
 	@.ci/environment .venv $@ '$(EXTRAS)'
 
 $(test):
 	@.ci/environment .venv-test $@ 'test$(addprefix $(comma),$(EXTRAS))'
+
+$(peer):
+	rm -rf .venv-hls4ml
+	$(PEER_PYTHON) -m venv .venv-hls4ml
+	.venv-hls4ml/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --requirement benchmarks/requirements-hls4ml.txt
+	touch $@
