@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.emit.hls.design import limbs
-from kbuild.emit.hls.simulation import sources
+from kbuild.emit.hls.simulation import sources, structure
 from kbuild.emit.hls.steps import steps
 from kbuild.fixed import FixedType, IntArray, compact, wide
 from kbuild.ir import Graph, Node
@@ -53,10 +53,17 @@ class CSim:
     """A compiled library with the weights of one graph. Any number of them may share a library and run at once."""
 
     def __init__(self, library: Path, graph: Graph, threads: int | None = None) -> None:
-        """Load the library that `build` made of a graph of this structure, and the graph's constants into it."""
+        """Load the library that `build` made of a graph of this structure, and the graph's constants into it.
+
+        Calls use up to `threads` threads (default: one a processor). Raises ValueError for the library of a graph of
+        another structure.
+        """
         self.graph = graph
         self._threads = threads or os.cpu_count() or 1
         self._c = ctypes.CDLL(str(library))
+        self._c.kbuild_structure.restype = ctypes.c_char_p
+        if self._c.kbuild_structure() != structure(graph).encode():
+            raise ValueError(f"{library.name} was compiled for another graph than {graph.name}")
         self._c.kbuild_new.restype = ctypes.c_void_p
         self._c.kbuild_new.argtypes = []
         self._c.kbuild_delete.argtypes = [ctypes.c_void_p]
@@ -79,8 +86,8 @@ class CSim:
     def run(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> dict[str, IntArray]:
         """Run on integer inputs by node name, samples first; return the values named (default: the outputs)."""
         kept = [self.graph[name] for name in dict.fromkeys(self.graph.outputs if keep is None else keep)]
-        given = [_words_of(node, inputs[node.name]) for node in self.graph.inputs]
-        samples = len(next(iter(inputs.values())))
+        given = [_words_of(node, inputs) for node in self.graph.inputs]
+        samples = len(given[0]) if given else 0
         results = {node.name: np.empty((samples, *node.shape, limbs(node.fixed())), np.int64) for node in kept}
         sources = (ctypes.c_void_p * max(len(given), 1))(*(words.ctypes.data for words in given))
         targets = (ctypes.c_void_p * len(self.graph.nodes))(
@@ -99,7 +106,10 @@ class CSim:
         return {node.name: from_words(results[node.name], node.fixed()) for node in kept}
 
 
-def _words_of(node: Node, values: IntArray) -> Words:
+def _words_of(node: Node, inputs: Mapping[str, IntArray]) -> Words:
+    if node.name not in inputs:
+        raise ValueError(f"the input {node.layer.name} is missing")
+    values = inputs[node.name]
     if values.shape[1:] != node.shape:
         raise ValueError(f"the input {node.layer.name} has shape {values.shape[1:]}, not {node.shape}")
     return to_words(values, node.fixed())

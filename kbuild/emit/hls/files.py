@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from kbuild.emit.hls.design import Step
 from kbuild.resources import resource
 
-TYPE_HEADERS = ("ap_fixed.h", "ap_int.h", "kfixed.h", "kfixed_cast.h", "kfixed_ops.h", "kfixed_store.h")
 _SHARED = ("broadcast.h", "integer.h", "table.h")  # included by kernels
 
 
@@ -19,3 +18,9 @@ def text_of(*parts: str) -> str:
 def kernel_files(steps: Iterable[Step]) -> list[str]:
     """The kernel templates that the steps need, and what those include."""
     return sorted({*(step.header for step in steps), *_SHARED})
+
+
+def type_headers() -> list[str]:
+    """kbuild's own headers behind the `ap_` names."""
+    folder = resource("backends", "fixed")
+    return sorted(file.name for pattern in ("ap_*.h", "kfixed*.h") for file in folder.glob(pattern))

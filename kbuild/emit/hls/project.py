@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kbuild.emit.hls.design import Array, Step, arrays, spell, value_name
-from kbuild.emit.hls.files import TYPE_HEADERS, kernel_files, text_of
+from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of
 from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.testbench import testbench
@@ -32,8 +32,8 @@ def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {
         f"firmware/{name}.h": _header(graph, name),
         f"firmware/{name}.cpp": _top(graph, name, nodes),
-        "firmware/defines.h": _defines(values, name),
-        "firmware/parameters.h": _parameters(made, name),
+        "firmware/defines.h": _defines(values),
+        "firmware/parameters.h": _parameters(made),
         f"tb/{name}_test.cpp": testbench(graph, name),
         "tb/testbench.h": text_of("hls", "testbench.h").replace('"integer.h"', '"../firmware/kernels/integer.h"'),
         "project.tcl": _settings(target),
@@ -42,7 +42,7 @@ def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
     }
     files |= {f"firmware/weights/{constant.name}.h": header(constant) for constant in constants}
     files |= {f"firmware/kernels/{kernel}": text_of("hls", kernel) for kernel in kernel_files(made)}
-    files |= {f"firmware/ap_types/{path}": text_of("fixed", path) for path in TYPE_HEADERS}
+    files |= {f"firmware/ap_types/{path}": text_of("fixed", path) for path in type_headers()}
     files |= {path: text_of("hls", "project", path) for path in _COPIED}
     return files
 
@@ -58,11 +58,12 @@ def _check(graph: Graph, target: Target) -> None:
 
 
 def _check_name(name: str, values: Sequence[Array], made: Sequence[Step]) -> None:
-    """The top function's name must not be one of the names that the design makes of its layers' names."""
-    used = {"kbuild", *(value.type_name for value in values), *(constant.name for s in made for constant in s.constants),
-            *(call.config.name for s in made for call in s.calls)}
-    if name in used:
-        raise RecipeError(f"ProjectName: {name} is also a name inside the design; write another one, such as {name}_net")
+    """The top function's name must be neither a name inside the design nor that of another file of firmware/."""
+    used = {value.type_name for value in values}
+    used |= {constant.name for step in made for constant in step.constants}
+    used |= {call.config.name for step in made for call in step.calls}
+    if name in used or name.lower() in ("kbuild", "defines", "parameters"):
+        raise RecipeError(f"ProjectName: {name} is a name inside the design as well; write another, such as {name}_net")
 
 
 def _signature(graph: Graph, name: str) -> str:
@@ -71,20 +72,20 @@ def _signature(graph: Graph, name: str) -> str:
 
 
 def _header(graph: Graph, name: str) -> str:
-    guard = f"{name.upper()}_H"
+    guard = f"KBUILD_TOP_{name}_H"
     return f'#ifndef {guard}\n#define {guard}\n\n#include "defines.h"\n\n{_signature(graph, name)};\n\n#endif\n'
 
 
-def _defines(values: Sequence[Array], name: str) -> str:
-    guard = f"{name.upper()}_DEFINES_H"
+def _defines(values: Sequence[Array]) -> str:
+    guard = "KBUILD_DEFINES_H"
     lines = [f"typedef {spell(value.type)} {value.type_name};" for value in values]
     types = "\n".join(lines)
     return (f"// The types of all values.\n#ifndef {guard}\n#define {guard}\n\n"
             f'#include "ap_fixed.h"\n#include "ap_int.h"\n\n{types}\n\n#endif\n')
 
 
-def _parameters(made: Sequence[Step], name: str) -> str:
-    guard = f"{name.upper()}_PARAMETERS_H"
+def _parameters(made: Sequence[Step]) -> str:
+    guard = "KBUILD_PARAMETERS_H"
     includes = "\n".join(f'#include "kernels/{kernel}"' for kernel in sorted({step.header for step in made}))
     configs = "\n\n".join(call.config.text() for step in made for call in step.calls)
     return (f"// The parameters of every kernel call.\n#ifndef {guard}\n#define {guard}\n\n"

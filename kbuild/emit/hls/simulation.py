@@ -6,10 +6,11 @@ the objects the caller makes: one `Constants` a model, one `Values` a running ca
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
-from kbuild.emit.hls.files import TYPE_HEADERS, kernel_files, text_of
+from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.steps import steps
 from kbuild.ir import Graph
 
@@ -17,9 +18,20 @@ from kbuild.ir import Graph
 def sources(graph: Graph) -> dict[str, str]:
     """The C++ of the simulation by path: `csim.cpp` and the headers it includes."""
     made = [step for _, step in steps(graph)]
-    files = {"csim.cpp": _main(graph, made), "exchange.h": text_of("csim", "exchange.h")}
+    text = _main(graph, made)
+    named = f'\nextern "C" const char* kbuild_structure() {{ return "{_digest(text)}"; }}\n'
+    files = {"csim.cpp": text + named, "exchange.h": text_of("csim", "exchange.h")}
     files |= {f"kernels/{name}": text_of("hls", name) for name in kernel_files(made)}
-    return files | {f"ap_types/{name}": text_of("fixed", name) for name in TYPE_HEADERS}
+    return files | {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
+
+
+def structure(graph: Graph) -> str:
+    """What `kbuild_structure` of the graph's library returns: equal for graphs that may share a library."""
+    return _digest(_main(graph, [step for _, step in steps(graph)]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _main(graph: Graph, made: Sequence[Step]) -> str:

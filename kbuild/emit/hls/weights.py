@@ -13,7 +13,7 @@ _LONG = 1 << 63
 
 def header(constant: Constant) -> str:
     """The header that defines a constant array."""
-    guard = f"{constant.name.upper()}_H"
+    guard = f"KBUILD_{constant.name}_H"
     shape = constant.tensor.shape
     row = shape[-1] if len(shape) > 1 else 16
     words = literals(constant)
