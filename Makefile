@@ -1,6 +1,7 @@
-# make demo   builds recipes/digits end to end
-# make test   everything that must hold before a change lands
-# Both make their own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
+# make demo         builds recipes/digits end to end
+# make test         everything that must hold before a change lands
+# make benchmarks   kbuild beside hls4ml and da4ml
+# Each makes its own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
 
 PYTHON ?=
 EXTRAS ?=
@@ -18,7 +19,7 @@ peer := .venv-hls4ml/ready-$(shell cat benchmarks/requirements-hls4ml.txt | cksu
 .PHONY: demo test lint types check slow benchmarks constraints wheel clean help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 demo: $(demo)
 	@.venv/bin/kbuild build $(RECIPE)
