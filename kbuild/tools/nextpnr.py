@@ -168,7 +168,9 @@ def read_report(path: Path, family: Family, synthesis: SynthesisReport, part: Pa
     expected = "expected what nextpnr's --report writes: an object with fmax and utilization"
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        used = {kind: document["utilization"][name] for kind, name in family.used.items()}
+        listed = {family.used["lut"]: None, **document["utilization"]}  # logic has to be there
+        none = {"used": 0, "available": 0}  # small iCE40 have no DSP, some no RAM
+        used = {kind: listed.get(name, none) for kind, name in family.used.items()}
         counts = {kind: int(entry["used"]) for kind, entry in used.items()}
         has = dict(synthesis.resources.available or {})
         has.update({kind: int(entry["available"]) for kind, entry in used.items()})

@@ -21,7 +21,8 @@ from kbuild.tools.process import Program, run, wheel_folder
 def prepare(program: Program, package: str, module: str, announce: Callable[[str], None]) -> None:
     """Translate `module` of the Python package `package` unless the cache has it; nothing for native tools.
 
-    `announce` gets a sentence before a translation starts. Raises StageError when it fails.
+    `announce` gets a sentence before a translation starts. One that fails is left to the tool's run, which has to
+    translate then and shows why it cannot.
     """
     wheel = program.spec.wheel
     if program.origin != "pip" or wheel is None:
@@ -36,7 +37,7 @@ def prepare(program: Program, package: str, module: str, announce: Callable[[str
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".new-") as scratch:
         run(program, program.spec.version_arguments, cwd=Path(scratch), log=Path(scratch, "prepare.log"),
-            env={"YOWASP_CACHE_DIR": scratch}, timeout=1800)
+            env={"YOWASP_CACHE_DIR": scratch}, timeout=1800, check=False)  # icepack has no --version
         made = Path(scratch, package, module, kept.name)
         if made.is_file():
             os.replace(made, kept)
