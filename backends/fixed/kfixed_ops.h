@@ -58,6 +58,35 @@ KFIXED_BINARY(|, bit_or, logic)
 KFIXED_BINARY(^, bit_xor, logic)
 #undef KFIXED_BINARY
 
+// Quotient and remainder of integers, towards zero; native arithmetic only (operands of at most 127 bits).
+template <int W, int W2, bool S, bool S2, quantization Q, flavour F>
+constexpr auto operator/(const num<W, W, S, Q, WRAP, 0, F>& a, const num<W2, W2, S2, Q, WRAP, 0, F>& b) {
+    static_assert(is_integer(F), "division of fixed-point numbers is not supported");
+    typedef store_t<max_of(W, W2) + 1, S || S2> T;
+    typedef plain<W + S2, W + S2, S || S2, F> R;
+    return R(plain<max_of(W, W2) + 1, max_of(W, W2) + 1, S || S2, F>::from_store(T(T(a.v) / T(b.v))));
+}
+template <int W, int W2, bool S, bool S2, quantization Q, flavour F>
+constexpr auto operator%(const num<W, W, S, Q, WRAP, 0, F>& a, const num<W2, W2, S2, Q, WRAP, 0, F>& b) {
+    static_assert(is_integer(F), "division of fixed-point numbers is not supported");
+    typedef store_t<max_of(W, W2) + 1, S || S2> T;
+    constexpr int width = W < W2 + (S && !S2) ? W : W2 + (S && !S2);
+    return plain<width, width, S, F>(
+        plain<max_of(W, W2) + 1, max_of(W, W2) + 1, S || S2, F>::from_store(T(T(a.v) % T(b.v))));
+}
+#define KFIXED_DIVIDE(OP)                                                    \
+    template <KFIXED_T, class T, class = enable_if_t<native<T>::integer>>    \
+    constexpr auto operator OP(const KFIXED_A& a, T b) {                     \
+        return a OP integer_of<T, F>(b);                                     \
+    }                                                                        \
+    template <class T, KFIXED_T, class = enable_if_t<native<T>::integer>>    \
+    constexpr auto operator OP(T a, const KFIXED_A& b) {                     \
+        return integer_of<T, F>(a) OP b;                                     \
+    }
+KFIXED_DIVIDE(/)
+KFIXED_DIVIDE(%)
+#undef KFIXED_DIVIDE
+
 #define KFIXED_COMPARE(OP)                                                \
     template <KFIXED_T2>                                                  \
     constexpr bool operator OP(const KFIXED_A& a, const KFIXED_B& b) {    \

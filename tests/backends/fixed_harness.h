@@ -156,6 +156,16 @@ void binary() {
 }
 
 template <class A, class B>
+void divide() {
+    for (uint64_t n = word(); n; --n) {
+        const A a = in<A>();
+        const B b = in<B>();
+        out(a / b);
+        out(a % b);
+    }
+}
+
+template <class A, class B>
 void in_place() {
     for (uint64_t n = word(); n; --n) {
         const A a = in<A>();

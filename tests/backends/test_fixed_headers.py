@@ -342,6 +342,21 @@ def pair_cases(dialect: str, seed: int, count: int, widest: int) -> list[Case]:
     return cases
 
 
+def divide_case(rng: random.Random, dialect: str) -> Case:
+    a, b = random_integer(rng, 63), random_integer(rng, 63)
+    quotient = FixedType(a.width + b.signed, a.width + b.signed, a.signed or b.signed)
+    width = min(a.width, b.width + (a.signed and not b.signed))
+    remainder = FixedType(width, width, a.signed)
+    pairs = [(x, y) for x in some_values(a, rng) for y in rng.choices(some_values(b, rng), k=3) if y]
+    words, expected = [len(pairs)], []
+    for x, y in pairs:
+        words += limbs(x, a.width) + limbs(y, b.width)
+        q = abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
+        expected += out(Fraction(q), quotient) + out(Fraction(x - q * y), remainder)
+    call = f"divide<{spell(a, dialect, True)}, {spell(b, dialect, True)}>()"
+    return Case(call, words, expected, comparable(a, b, dialect))
+
+
 def wrapped(q: int, t: FixedType) -> int:
     return (q - t.min) % (1 << t.width) + t.min
 
@@ -383,6 +398,7 @@ def single_cases(dialect: str, seed: int, count: int, widest: int) -> list[Case]
         integer = rng.random() < 0.3
         a = random_integer(rng, widest) if integer else random_type(rng, widest)
         cases.append(shift_case(a, rng, dialect, integer))
+        cases.append(divide_case(rng, dialect))
         cases += native_case(a, rng.choice(list(NATIVE)), rng, dialect, integer)
     return cases
 
