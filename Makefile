@@ -8,6 +8,7 @@ EXTRAS ?=
 PEER_PYTHON ?= $(or $(PYTHON),python3)
 RECIPE ?= recipes/digits/recipe.yml
 export PYTHON
+unexport PYTHONDONTWRITEBYTECODE  # the packages are here for good: compile them once
 
 # An environment is good while its inputs are: its stamp is named by their checksum.
 sum := $(shell (cat pyproject.toml constraints/pinned.txt .ci/environment; echo '$(CURDIR) $(PYTHON) $(EXTRAS)') | cksum | cut -d' ' -f1)

@@ -27,6 +27,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     """Raises SystemExit with the end of what the command printed when it fails."""
     words = [str(word) for word in command]
     settings = {**os.environ, **(environment or {})}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed package: compiled once
     with tempfile.TemporaryFile("w+") as errors:
         begin = time.perf_counter()
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=settings)
