@@ -8,6 +8,7 @@ nothing that takes time to import.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -88,12 +89,13 @@ def record(
     }
     target = _stamp_path(recipe, overrides, to)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(stamp), encoding="utf-8")
-        os.replace(temporary, target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.write_text(json.dumps(stamp), encoding="utf-8")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _same(path: Path, recorded: FileStamp, written: int) -> bool | None:

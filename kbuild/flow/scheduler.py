@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from kbuild.errors import KbuildError
 from kbuild.flow.build import Build
@@ -15,6 +15,7 @@ from kbuild.flow.names import STAGE_NAMES
 from kbuild.flow.stages import stage_named
 
 Task = tuple[Build, str]
+_PATIENCE = 10.0  # seconds for a stage that is interrupted to end its tools
 
 
 @dataclass(frozen=True)
@@ -69,26 +70,26 @@ class _Parallel:
 
     def __init__(self, builds: Sequence[Build], stages: Sequence[str], jobs: int) -> None:
         self._waiting: list[Task] = [(build, stage) for build in builds for stage in stages]
-        self._running: dict[Future[str], Task] = {}
+        self._running: dict[threading.Thread, Task] = {}
+        self._ended: SimpleQueue[tuple[threading.Thread, BaseException | None]] = SimpleQueue()
         self._finished: set[tuple[int, str]] = set()
         self._failed: set[tuple[int, str]] = set()
         self._failures: list[Failure] = []
         self._jobs = jobs
 
     def run(self) -> list[Failure]:
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="kbuild-stage") as pool:
-            try:
-                while self._waiting or self._running:
-                    self._start(pool)
-                    for future in wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                        self._collect(future)
-            except BaseException:
-                self._waiting.clear()
-                _interrupt_stages()
-                raise
+        try:
+            self._start()
+            while self._running:
+                self._collect(*self._ended.get())
+                self._start()
+        except BaseException:
+            _interrupt(self._running)
+            raise
         return self._failures
 
-    def _start(self, pool: ThreadPoolExecutor) -> None:
+    def _start(self) -> None:
+        """Start what can start; drop what needs something that has failed."""
         for task in list(self._waiting):
             build, stage = task
             needs = [(id(build), name) for name in stage_named(stage).after]
@@ -96,12 +97,21 @@ class _Parallel:
                 self._failed.add((id(build), stage))
                 self._waiting.remove(task)
             elif len(self._running) < self._jobs and self._finished.issuperset(needs):
-                self._running[pool.submit(build.run, stage)] = task
+                thread = threading.Thread(target=self._work, args=task, daemon=True)
+                self._running[thread] = task
                 self._waiting.remove(task)
+                thread.start()
 
-    def _collect(self, future: Future[str]) -> None:
-        build, stage = self._running.pop(future)
-        error = future.exception()
+    def _work(self, build: Build, stage: str) -> None:
+        error: BaseException | None = None
+        try:
+            build.run(stage)
+        except BaseException as raised:
+            error = raised
+        self._ended.put((threading.current_thread(), error))
+
+    def _collect(self, thread: threading.Thread, error: BaseException | None) -> None:
+        build, stage = self._running.pop(thread)
         if error is None:
             self._finished.add((id(build), stage))
         elif isinstance(error, Exception):
@@ -111,16 +121,16 @@ class _Parallel:
             raise error
 
 
-def _interrupt_stages() -> None:
-    """Raise KeyboardInterrupt in every stage's thread, so that each ends the tools it has started.
+def _interrupt(threads: Iterable[threading.Thread]) -> None:
+    """Raise KeyboardInterrupt in stages' threads and wait for them: each ends the tools it has started.
 
     Python delivers an interrupt to the main thread only; this is its own way to pass it on.
     """
-    for thread in threading.enumerate():
-        if thread.name.startswith("kbuild-stage") and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
-            )
+    running = [thread for thread in threads if thread.ident is not None]
+    for thread in running:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+    for thread in running:
+        thread.join(_PATIENCE)
 
 
 def exit_code(failures: Sequence[Failure]) -> int:
