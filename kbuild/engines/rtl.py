@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kbuild.emit.verilog import Design, print_design
+from kbuild.emit.verilog import print_design
+from kbuild.emit.verilog.design import Design
 from kbuild.emit.verilog.simulation import WRAPPER, observed, sources
 from kbuild.engines.csim import Words, from_words, to_words
 from kbuild.errors import StageError
@@ -70,7 +71,7 @@ class Rtl:
             return self._part(given, results, slice(bounds[part], bounds[part + 1]))
 
         with ThreadPoolExecutor(parts) as pool:  # ctypes lets go of the interpreter's lock during the call
-            first, last = list(pool.map(run_part, range(parts)))[0]
+            (first, last), *_ = pool.map(run_part, range(parts))
         if bounds[1] > 0:
             self.latency = first
             self.interval = (last - first) / (bounds[1] - 1) if bounds[1] > 1 else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kbuild import fixed
-from kbuild.emit.verilog.netlist import Netlist, Signal, constant
+from kbuild.emit.verilog.cells import Signal, constant
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.fixed import FixedType, Overflow, Quantization
 
 

@@ -28,8 +28,7 @@ def solve(matrix: IntArray, ranges: Sequence[tuple[int, int]]) -> AdderGraph:
     matrix = np.where(np.array(zero)[:, None], 0, matrix)
     rows = matrix.shape[0]
     blocks = max(1, min(rows, -(-signed_digits.count(matrix) // BLOCK_DIGITS)))
-    bounds = [rows * i // blocks for i in range(blocks + 1)]
-    spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+    spans = [(rows * i // blocks, rows * (i + 1) // blocks) for i in range(blocks)]
     graph = _joined(matrix.shape, spans, [_solve_block(matrix[s:e], ranges[s:e]) for s, e in spans])
     return _without_negations(graph).checked(matrix)
 

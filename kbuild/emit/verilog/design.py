@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kbuild.emit.verilog.netlist import Add, Cell, Multiply, Register, Signal, Table
+from kbuild.emit.verilog.cells import Add, Cell, Multiply, Register, Signal, Table
 from kbuild.fixed import FixedType
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from kbuild.emit.verilog import constant_multiply
 from kbuild.emit.verilog.adder_graph import AdderGraph
 from kbuild.emit.verilog.casts import cast, limit, quantize, rounded
-from kbuild.emit.verilog.netlist import Netlist, Signal, constant
+from kbuild.emit.verilog.cells import Signal, constant
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, wide
 
 # The amount that a rounding adds before it truncates, as 2**(shift - 1) minus this, where that does not depend on the
@@ -152,7 +153,8 @@ def _rounding(
 ) -> list[Signal]:
     rows = [_products(net, s, row, shift, accum.quantization) for s, row in zip(x, weight, strict=True)]
     modulo = accum.width if accum.overflow is Overflow.WRAP else 0
-    sums = [tree(net, [constant(int(at)), *column], modulo) for at, column in zip(start, zip(*rows), strict=True)]
+    columns = zip(start, zip(*rows, strict=True), strict=True)
+    sums = [tree(net, [constant(int(at)), *column], modulo) for at, column in columns]
     return [limit(net, s, accum) for s in sums]
 
 
@@ -161,7 +163,7 @@ def _saturating(
 ) -> list[Signal]:
     rows = [_products(net, s, row, shift, accum.quantization) for s, row in zip(x, weight, strict=True)]
     found = []
-    for at, column in zip(start, zip(*rows), strict=True):
+    for at, column in zip(start, zip(*rows, strict=True), strict=True):
         total = limit(net, constant(int(at)), accum)
         for product in column:
             total = limit(net, net.add(total, product), accum)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from kbuild.emit.target import Target
+from kbuild.emit.verilog.cells import Cell, Signal, operands
 from kbuild.emit.verilog.design import Bus, Delay, Design, Instance, Module
 from kbuild.emit.verilog.layers import lower_of
 from kbuild.emit.verilog.names import Names
-from kbuild.emit.verilog.netlist import Cell, Netlist, Signal, operands
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.timing import Clock
 from kbuild.emit.verilog.value import Value, array
-from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node
 
 INPUT_CYCLE = 1  # inputs are registered first

@@ -10,173 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from kbuild.emit.verilog.cells import (
+    Add,
+    Cell,
+    Less,
+    Logic,
+    Lookup,
+    Multiply,
+    Port,
+    Reduce,
+    Register,
+    Select,
+    Signal,
+    Slice,
+    Table,
+    constant,
+    operands,
+    width_of,
+)
 from kbuild.emit.verilog.timing import Clock
 
-
 BLOCK_MEMORY = 64  # entries; larger tables may become block memories, which have an output register
-
-
-@dataclass(frozen=True)
-class Signal:
-    """An integer low..high, available `time` picoseconds after the clock edge of `cycle`. A constant has low == high.
-
-    As bits it is two's complement when low is negative, unsigned otherwise.
-    """
-
-    name: str
-    low: int
-    high: int
-    cycle: int = 0
-    time: int = 0
-
-    @property
-    def signed(self) -> bool:
-        """Whether the highest bit is a sign."""
-        return self.low < 0
-
-    @property
-    def width(self) -> int:
-        """Number of bits."""
-        return width_of(self.low, self.high)
-
-    @property
-    def constant(self) -> bool:
-        """Whether it always has one value."""
-        return self.low == self.high
-
-
-def width_of(low: int, high: int) -> int:
-    """Bits that hold every integer low..high."""
-    if low < 0:
-        return max((-low - 1).bit_length(), high.bit_length() if high > 0 else 0) + 1
-    return max(high.bit_length(), 1)
-
-
-@dataclass(frozen=True)
-class Port:
-    """Bits of an input bus of the module, from bit `offset`."""
-
-    bus: str
-    offset: int
-
-
-@dataclass(frozen=True)
-class Add:
-    """`(a << a_shift) + (b << b_shift)`, or minus. Modulo the width of the result."""
-
-    a: Signal
-    b: Signal
-    a_shift: int
-    b_shift: int
-    subtract: bool
-
-
-@dataclass(frozen=True)
-class Slice:
-    """The bits of `a` from bit `at`, its sign repeated above, read as the result's kind of integer.
-
-    A negative `at` appends so many zero bits.
-    """
-
-    a: Signal
-    at: int
-
-
-@dataclass(frozen=True)
-class Select:
-    """`a` where the bit `condition` is one, else `b`."""
-
-    condition: Signal
-    a: Signal
-    b: Signal
-
-
-@dataclass(frozen=True)
-class Logic:
-    """Bits combined: operator `&`, `|` or `^` over one-bit signals, each perhaps inverted."""
-
-    operator: str
-    bits: tuple[Signal, ...]
-    inverted: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class Reduce:
-    """Operator `&` (all ones) or `|` (any one) over the bits `at` to `at + width - 1` of `a`."""
-
-    operator: str
-    a: Signal
-    at: int
-    width: int
-
-
-@dataclass(frozen=True)
-class Less:
-    """Whether a < b."""
-
-    a: Signal
-    b: Signal
-
-
-@dataclass(frozen=True)
-class Multiply:
-    """The product of two variables."""
-
-    a: Signal
-    b: Signal
-
-
-@dataclass(frozen=True)
-class Register:
-    """`a`, one cycle later."""
-
-    a: Signal
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """Entry `index` of the table module `table`, one cycle later."""
-
-    table: str
-    index: Signal
-
-
-Cell = Port | Add | Slice | Select | Logic | Reduce | Less | Multiply | Register | Lookup
-
-
-def operands(cell: Cell) -> tuple[Signal, ...]:
-    """What a cell reads."""
-    match cell:
-        case Port():
-            return ()
-        case Add(a, b) | Less(a, b) | Multiply(a, b):
-            return (a, b)
-        case Slice(a) | Register(a) | Reduce(a=a):
-            return (a,)
-        case Select(condition, a, b):
-            return (condition, a, b)
-        case Logic(bits=bits):
-            return bits
-        case Lookup(index=index):
-            return (index,)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A read-only memory: entry i for index i."""
-
-    name: str
-    entries: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        """Bits of an entry."""
-        return width_of(min(self.entries), max(self.entries))
-
-    @property
-    def index_width(self) -> int:
-        """Bits of the index."""
-        return width_of(0, len(self.entries) - 1)
 
 
 @dataclass
@@ -303,14 +157,24 @@ class Netlist:
             return constant(int(a.high < 0))
         return self.bit(a, a.width - 1)
 
-    def select(self, condition: Signal, a: Signal, b: Signal) -> Signal:
-        """`a` where `condition`, else `b`."""
+    def select(self, condition: Signal, a: Signal, b: Signal, bounds: tuple[int, int] | None = None) -> Signal:
+        """`a` where `condition`, else `b`; `bounds` of the result where they are known better."""
         if condition.constant:
             return a if condition.low else b
         if a == b:
             return a
-        cell = Select(condition, a, b)
-        return self._place(self.clock.delays.lut, cell, min(a.low, b.low), max(a.high, b.high))
+        low, high = bounds or (min(a.low, b.low), max(a.high, b.high))
+        if low == high:
+            return constant(low)
+        return self._place(self.clock.delays.lut, Select(condition, a, b), low, high)
+
+    def larger(self, a: Signal, b: Signal) -> Signal:
+        """The larger of two."""
+        return self.select(self.less(a, b), b, a, (max(a.low, b.low), max(a.high, b.high)))
+
+    def smaller(self, a: Signal, b: Signal) -> Signal:
+        """The smaller of two."""
+        return self.select(self.less(b, a), b, a, (min(a.low, b.low), min(a.high, b.high)))
 
     def both(self, *bits: Signal, but_not: Sequence[Signal] = ()) -> Signal:
         """1 where all `bits` are 1 and all `but_not` are 0."""
@@ -369,6 +233,11 @@ class Netlist:
         low, high = min(a.low, b.low), max(a.high, b.high)
         return self._place(self.clock.delays.add(width_of(low, high)), Less(a, b), 0, 1)
 
+    def equal(self, a: Signal, b: Signal) -> Signal:
+        """1 where a == b."""
+        difference = self.add(a, b, subtract=True)
+        return self.either(or_not=[self.any(difference, 0, difference.width)])
+
     def multiply(self, a: Signal, b: Signal) -> Signal:
         """The product, from a register to a register, so that a multiplier block with its own registers fits."""
         corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
@@ -400,8 +269,3 @@ class Netlist:
                 return table
         self.tables.append(Table(f"{self.name}_table{len(self.tables)}", entries))
         return self.tables[-1]
-
-
-def constant(value: int) -> Signal:
-    """A constant; it is there at all times."""
-    return Signal("", value, value)

@@ -23,7 +23,7 @@ Pair = tuple[int, int, int, bool]  # two values, the second one's shift relative
 
 def count(matrix: IntArray) -> int:
     """Number of non-zero canonical signed digits: an upper bound of the adders of a graph."""
-    magnitude = abs(matrix)
+    magnitude: IntArray = np.abs(matrix)
     ones = (3 * magnitude) ^ magnitude
     if ones.dtype == object:
         return sum(bin(int(v)).count("1") for v in ones.ravel())

@@ -1,4 +1,4 @@
-"""What the RTL simulation adds to a design: a wrapper that brings every layer's value out, and the list of its ports."""
+"""What the RTL simulation adds to a design: a wrapper that brings every layer's value out, and a list of ports."""
 
 from __future__ import annotations
 

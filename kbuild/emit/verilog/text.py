@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kbuild.emit.verilog.design import Bus, Module
-from kbuild.emit.verilog.netlist import (
+from kbuild.emit.verilog.cells import (
     Add,
     Cell,
     Less,
@@ -21,6 +20,7 @@ from kbuild.emit.verilog.netlist import (
     Table,
     width_of,
 )
+from kbuild.emit.verilog.design import Bus, Module
 
 LINE = 118
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kbuild.emit.verilog.design import Delay, Design, Instance
 from kbuild.emit.verilog.text import bits, bus_comment
 
+
 def top(design: Design) -> str:
     """The top module."""
     ports = ["input wire clk", "input wire rst", "input wire in_valid"]

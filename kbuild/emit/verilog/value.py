@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kbuild.emit.verilog.netlist import Signal
+from kbuild.emit.verilog.cells import Signal
 from kbuild.fixed import FixedType
 
 Signals = NDArray[Any]  # an object array of Signal

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kbuild.emit.verilog.cells import Signal
 from kbuild.emit.verilog.linear import contraction
-from kbuild.emit.verilog.netlist import Netlist, Signal
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.value import Signals, Value, each
 from kbuild.fixed import FixedType, shift_left, wide
 from kbuild.ops.affine import Affine

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kbuild.emit.verilog.casts import cast
-from kbuild.emit.verilog.netlist import Netlist, Signal
+from kbuild.emit.verilog.cells import Signal
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.value import Signals, Value, each
 from kbuild.fixed import FixedType
 from kbuild.ops.concatenate import Concatenate

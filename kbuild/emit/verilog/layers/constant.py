@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbuild.emit.verilog.netlist import Netlist, constant
+from kbuild.emit.verilog.cells import constant
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.value import Signals, Value, each
 from kbuild.fixed import FixedType, cast
 from kbuild.ops.constant import Constant

@@ -8,8 +8,9 @@ import numpy as np
 
 from kbuild.emit.verilog import signed_digits
 from kbuild.emit.verilog.casts import cast
+from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.linear import exact
-from kbuild.emit.verilog.netlist import Netlist, Signal, constant
+from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.value import Signals, Value, each
 from kbuild.fixed import FixedType, wide
 from kbuild.ir import Tensor
@@ -20,10 +21,7 @@ def lower(net: Netlist, op: Relu, inputs: Sequence[Value], result: FixedType) ->
     """Each element through its pieces, cast once."""
     x = inputs[0].type
     slope = op.slope.data if op.slope is not None else np.zeros((), np.int64)
-    if op.slope is None and op.max_value is None:
-        fraction = x.fraction
-    else:
-        fraction = op.infer_type([x]).fraction
+    fraction = op.infer_type([x]).fraction
 
     def element(a: Signal, factor: int) -> Signal:
         return cast(net, _exact(net, op, a, factor, x.fraction, fraction), fraction, result)
