@@ -73,7 +73,7 @@ def classes(kind: type) -> typing.Iterator[type]:
                 yield from classes(inner)
 
 
-@pytest.mark.parametrize(("name", "report"), zip(NAMES, FULL, strict=True))
+@pytest.mark.parametrize(("name", "report"), [*zip(NAMES, FULL, strict=True)])
 def test_schemas_have_exactly_the_fields_of_the_records(name, report):
     published = schema(name)
     for kind in classes(type(report)):
