@@ -126,10 +126,10 @@ def _interrupt(threads: Iterable[threading.Thread]) -> None:
 
     Python delivers an interrupt to the main thread only; this is its own way to pass it on.
     """
-    running = [thread for thread in threads if thread.ident is not None]
-    for thread in running:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
-    for thread in running:
+    running = {thread.ident: thread for thread in threads if thread.ident is not None}
+    for ident in running:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(KeyboardInterrupt))
+    for thread in running.values():
         thread.join(_PATIENCE)
 
 

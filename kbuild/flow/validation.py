@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kbuild.config import Recipe
+from kbuild.emulate import quantize_inputs, run
 from kbuild.errors import RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.flow import metrics
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from kbuild.flow.build import Build
 
 
+_VECTORS = 100  # samples for the testbench: co-simulation takes its time
+
+
 @dataclass(frozen=True)
 class Simulation:
     """The report without the recipe's demands, the value of every metric that has one, and what disagrees."""
@@ -30,6 +35,7 @@ class Simulation:
     report: SimulationReport
     scores: Mapping[str, float]
     mismatches: tuple[str, ...]
+    vectors: Mapping[str, str]  # of the emitted testbench, by path relative to OutputDir
 
 
 def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
@@ -47,15 +53,42 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
         scores["argmax_agreement"] = agreement.argmax_agreement
     if accuracy is not None:
         scores["accuracy"] = accuracy.fixed_accuracy
+    latency, interval = _cycles(engines)
     report = SimulationReport(
         engines=found.engines,
         dataset=_dataset(build.recipe, inputs),
         reference=agreement,
         layers=found.layers,
+        latency_cycles=latency,
+        interval_cycles=interval,
         accuracy=accuracy,
         notes=() if reference.note is None else (reference.note,),
     )
-    return Simulation(report, scores, tuple(str(mismatch) for mismatch in found.mismatches))
+    mismatches = tuple(str(mismatch) for mismatch in found.mismatches)
+    return Simulation(report, scores, mismatches, _vectors(build, graph, inputs))
+
+
+def _cycles(engines: Mapping[str, Engine]) -> tuple[int | None, int | None]:
+    """Latency and interval that the RTL simulation has measured."""
+    from kbuild.flow.engines import RTL
+
+    rtl = engines.get(RTL)
+    if rtl is None:
+        return None, None
+    from kbuild.engines.rtl import Rtl
+
+    assert isinstance(rtl, Rtl)
+    return rtl.latency, None if rtl.interval is None else math.ceil(rtl.interval)
+
+
+def _vectors(build: Build, graph: Graph, inputs: Mapping[str, FloatArray]) -> dict[str, str]:
+    """Inputs and the emulator's outputs for the testbench that was emitted, if one was."""
+    if not any(name.startswith("tb/") for name in build.artifact("emit").files):
+        return {}
+    from kbuild.emit.hls import vectors
+
+    integers, _ = quantize_inputs(graph, {name: values[:_VECTORS] for name, values in inputs.items()})
+    return vectors(graph, integers, run(graph, integers).values)
 
 
 def _check_metric(recipe: Recipe, graph: Graph) -> None:

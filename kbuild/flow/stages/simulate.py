@@ -63,6 +63,9 @@ class Simulate(Stage):
         (folder / _FILE).write_text(to_text(result.report), encoding="utf-8")
         (folder / _MISMATCHES).write_text("\n".join(result.mismatches), encoding="utf-8")
         (folder / _SCORES).write_text(json.dumps(result.scores), encoding="utf-8")
+        for name, text in result.vectors.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         return {
@@ -72,7 +75,9 @@ class Simulate(Stage):
         }
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
-        return {REPORT: to_text(_judged(build, artifact)).encode()}
+        own = {_FILE, _MISMATCHES, _SCORES}
+        vectors = {name: artifact.path(name) for name in artifact.files if name not in own}
+        return {REPORT: to_text(_judged(build, artifact)).encode(), **vectors}
 
     def check(self, build: Build, artifact: Artifact) -> None:
         mismatches = artifact.text(_MISMATCHES)
