@@ -48,14 +48,13 @@ void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     for (int row = 0; row < C::rows; ++row) dense_row<C>(x, y, weight, bias, row);
 }
 
-// Resource: `reuse_factor` steps of `lanes * depth` products each, whose weights lie side by side in memory.
-// Either lanes is all the outputs and a step takes `depth` inputs, or a step takes one input and some of the outputs.
+// Resource: `reuse_factor` steps of `products` products each, whose weights lie side by side in memory.
+// A step takes `depth` inputs for all outputs, or one input for `lanes` of the outputs.
 template <class C, class X, class Y>
 void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
                     const typename C::bias_t bias[C::outputs]) {
-    const int products = C::lanes * C::depth;
-#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=products
+#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
 #pragma HLS ARRAY_PARTITION variable=bias complete
     for (int row = 0; row < C::rows; ++row) {
         typename C::accum_t accum[C::outputs];

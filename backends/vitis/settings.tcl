@@ -1,7 +1,7 @@
 # What is particular to Vitis HLS.
 
 proc open_kbuild_solution {args} {
-    open_solution {*}$args -flow_target vivado solution1
+    eval open_solution $args -flow_target vivado solution1
 }
 
 proc configure_kbuild_solution {} {

@@ -1,7 +1,7 @@
 # What is particular to Vivado HLS.
 
 proc open_kbuild_solution {args} {
-    open_solution {*}$args solution1
+    eval open_solution $args solution1
 }
 
 proc configure_kbuild_solution {} {

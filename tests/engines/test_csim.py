@@ -166,7 +166,7 @@ def test_calls_at_the_same_time(library: Path) -> None:
     def work(index: int) -> None:
         results[index] = csim.CSim(library, graphs[index]).run(inputs)[graphs[index].outputs[0]]
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(graphs))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,17 +13,18 @@ array set wanted {reset 0 csim 1 synth 1 cosim 0 vsynth 0 export 0}
 
 proc read_options {words} {
     global wanted
-    foreach word $words {
-        # The tool passes on its own arguments too; ours are name=value.
-        foreach {all name value} [regexp -all -inline {(\w+)=(\S*)} $word] {
-            if {![info exists wanted($name)]} {
-                error "there is no option $name; there are [lsort [array names wanted]]"
-            }
-            if {$value ni {0 1}} {
-                error "option $name is $value; it is 0 or 1"
-            }
-            set wanted($name) $value
+    # The tool passes on its own arguments too; ours are name=value, several of them in one word perhaps.
+    foreach part [split [join $words " "]] {
+        if {![regexp {^(\w+)=(.*)$} $part all name value]} {
+            continue
         }
+        if {![info exists wanted($name)]} {
+            error "there is no option $name; there are [lsort [array names wanted]]"
+        }
+        if {$value ne "0" && $value ne "1"} {
+            error "option $name is $value; it is 0 or 1"
+        }
+        set wanted($name) $value
     }
 }
 

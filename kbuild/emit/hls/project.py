@@ -59,7 +59,7 @@ def _check(graph: Graph, target: Target) -> None:
 
 def _check_name(name: str, values: Sequence[Array], made: Sequence[Step]) -> None:
     """The top function's name must be neither a name inside the design nor that of another file of firmware/."""
-    used = {value.type_name for value in values}
+    used = {word for value in values for word in (value.name, value.type_name)}
     used |= {constant.name for step in made for constant in step.constants}
     used |= {call.config.name for step in made for call in step.calls}
     if name in used or name.lower() in ("kbuild", "defines", "parameters"):

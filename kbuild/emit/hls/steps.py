@@ -61,7 +61,7 @@ def _dense(node: Node, op: Dense, inputs: Sequence[Node]) -> Step:
     integers = {"rows": rows, "inputs": k, "outputs": n, "reuse_factor": op.reuse_factor}
     if op.strategy == "resource":
         lanes, depth = resource_step(k, n, op.reuse_factor)
-        integers |= {"lanes": lanes, "depth": depth}
+        integers |= {"lanes": lanes, "depth": depth, "products": lanes * depth}
     else:
         integers["multipliers"] = -(-rows * k * n // op.reuse_factor)
     types = {"accum_t": spell(accum), "term_t": spell(term_type(x, op.weight.fixed(), accum)),

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from kbuild.emit.hls.design import Constant
 from kbuild.errors import UnsupportedModel
-from kbuild.fixed import pow2
 
 _LONG = 1 << 63
 
@@ -31,11 +30,10 @@ def literals(constant: Constant) -> list[str]:
 
     Raises UnsupportedModel for a value that no literal holds exactly.
     """
+    spell = _integer if constant.integer else _decimal
     values = constant.tensor.data.ravel().tolist()
-    if constant.integer:
-        return [_integer(constant, int(value)) for value in values]
-    scale = pow2(-constant.type.fraction)
-    return [_decimal(constant, int(value), int(value) * scale) for value in values]
+    known = {value: spell(constant, int(value)) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _integer(constant: Constant, value: int) -> str:
@@ -44,14 +42,16 @@ def _integer(constant: Constant, value: int) -> str:
     return str(value) if value < _LONG else f"{value}ULL"
 
 
-def _decimal(constant: Constant, integer: int, value: Fraction) -> str:
+def _decimal(constant: Constant, value: int) -> str:
+    """C++ reads the shortest decimal that names the double back as the same double."""
+    exact = value * constant.type.lsb
     try:
-        double = float(value)
+        double = float(exact)
     except OverflowError:
         raise _too_wide(constant) from None
-    if Fraction(double) != value:
+    if Fraction(double) != exact:
         raise _too_wide(constant)
-    return repr(double) if integer else "0"
+    return repr(double) if value else "0"
 
 
 def _too_wide(constant: Constant) -> UnsupportedModel:
