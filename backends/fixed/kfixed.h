@@ -14,7 +14,8 @@
 // Differences from the vendors' headers where their C models depart from their manuals:
 //   - comparisons and quotients are by value; ap_private takes signed for unsigned in mixed ones from 32 bits on;
 //   - to_int() of a negative fraction with I <= 0 is 0 (towards zero); ap_fixed_base gives -1 or reads garbage;
-//   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1.
+//   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1;
+//   - doubles are rounded before the range is checked, as always; SAT_ZERO of ac_fixed<32 n, ...> checks first.
 // Infinities and NaN count as values out of range. Beyond 53 bits to_double() rounds once, to the nearest even.
 // Refused at compile time: division of fractions or of more than 127 bits, AP_WRAP with N > 0 saturated bits,
 // AP_WRAP_SM, ap_* mixed with ac_*, arithmetic with float.

@@ -207,19 +207,21 @@ def doubles_for(t: FixedType, rng: random.Random) -> list[float]:
     small = [k / 4 * lsb for k in range(-9, 10)]
     ends = [(e + k / 4) * lsb for e in (t.min, t.max) for k in range(-5, 6)]
     wild = [rng.choice([-1, 1]) * rng.random() * 2.0 ** rng.randint(-80, 80) for _ in range(20)]
-    return [*near, *small, *ends, *wild, 0.0, -0.0, 1e300, -1e300, 1e-300, -1e-300]
+    return [*near, *small, *ends, *wild, 0.0, -0.0, 1e300, -1e300, 1e-200, -1e-200]
 
 
 def double_case(t: FixedType, rng: random.Random, dialect: str, integer: bool = False) -> Case:
     """The cast of doubles; an integer type has the rounding of ap_int (towards zero) or ac_int (down)."""
     values = doubles_for(t, rng)
-    if integer:  # the vendors' integers convert numbers near zero wrongly: ap_int(-0.25) is 1, ac_int(-1e-300) is 0
+    if integer:  # the vendors' integers convert numbers near zero wrongly: ap_int(-0.25) is 1
         values = [x for x in values if abs(x) >= 0.5]
     expected = [int(q) for q in from_float(values, t)]
     return Case(
         f"from_doubles<{spell(t, dialect, integer)}>()",
         [len(values), *map(bits_of_double, values)],
         [w for q in expected for w in limbs(q, t.width)],
+        # ac_fixed of whole words calls a value out of range before it rounds into it, which only SAT_ZERO shows
+        vendor=dialect == "ap" or t.overflow is not Overflow.SAT_ZERO or t.width % 32 != 0,
     )
 
 
@@ -335,7 +337,8 @@ def pair_cases(dialect: str, seed: int, count: int, widest: int) -> list[Case]:
         words = [len(pairs), *(w for x, y in pairs for w in limbs(x, a.width) + limbs(y, b.width))]
         for template, function in (("binary", binary_words), ("in_place", in_place_words)):
             expected = [w for x, y in pairs for w in function(x, a, y, b, dialect, kinds[0])]
-            cases.append(Case(f"{template}<{names[0]}, {names[1]}>()", words, expected))
+            garbage = dialect == "ap" and kinds[0] and b.integer <= 0  # ap_fixed::to_ap_int_base() without integer bits
+            cases.append(Case(f"{template}<{names[0]}, {names[1]}>()", words, expected, vendor=not garbage))
         relations = [related(number(x, a), number(y, b)) for x, y in pairs]
         vendor = comparable(a, b, dialect) and (dialect == "ap" or kinds[0] == kinds[1])
         cases.append(Case(f"relations<{names[0]}, {names[1]}>()", words, relations, vendor))
