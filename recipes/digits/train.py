@@ -9,7 +9,8 @@ The hardware is one multiplier-free circuit, so a weight costs about an adder fo
 canonical signed-digit form. Training therefore sees what the hardware computes: weights on a coarse grid and
 rounded activations (straight-through estimator, Bengio et al. 2013, arXiv:1308.3432), and the smallest weights
 are removed step by step (Zhu and Gupta 2017, arXiv:1710.01878). What is saved is a plain Keras model whose
-float weights lie on that grid; `recipe.yml` names the same types.
+float weights lie on that grid; `recipe.yml` names the same types, but gives the second ReLU a bit more, so that
+nothing saturates.
 """
 
 import os
