@@ -10,7 +10,11 @@ template <class C, class X, class Y>
 void relu(const X x[C::elements], Y y[C::elements]) {
 #pragma HLS PIPELINE
     const X zero = 0;
-    for (int i = 0; i < C::elements; ++i) y[i] = x[i] < zero ? zero : x[i];
+    for (int i = 0; i < C::elements; ++i) {
+        X value = x[i];
+        if (value < zero) value = zero;
+        y[i] = value;
+    }
 }
 
 // The slope (operand a) is broadcast to x. Both branches are exact, so each is cast to the result by itself.
