@@ -45,3 +45,15 @@ def test_all_files_are_there() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_agrees_with_keras(path: Path) -> None:
     assert_agrees(read(path), DATA / f"{path.name.split('.')[0]}.npz", 1e-5)
+
+
+# Models that others trained and published, by where their file is and what it holds
+_READABLE = ("KERAS_1layer", "KERAS_3layer", "KERAS_3layer_batch_norm", "KERAS_dense_16x200x200x200x200x200x5", "ad01")
+
+
+@pytest.mark.skipif(PUBLISHED is None, reason="KBUILD_MODELS does not name the folder of the published models")
+@pytest.mark.parametrize("name", _READABLE)
+def test_agrees_with_published_predictions(name: str) -> None:
+    folder = Path(str(PUBLISHED)) / name
+    h5, json = next(folder.glob("*.h5")), next(folder.glob("*.json"), None)
+    assert_agrees(read_model(json, h5, None, name), folder / "golden.npz", 1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.config import Config
@@ -50,13 +50,10 @@ class _Builder:
         values = {TensorRef(name): node for name, node in zip(model.inputs, inputs, strict=True)}
         for name, number in execution_order(model):
             layer = layers[name]
-            arguments = tuple(values[ref] for ref in layer.calls[number].inputs)
+            arguments = tuple(_value(values, ref) for ref in layer.calls[number].inputs)
             for index, node in enumerate(self.call_layer(layer, (*above, name), arguments)):
                 values[TensorRef(name, number, index)] = node
-        for ref in model.outputs:
-            if ref not in values:
-                raise UnsupportedModel(f"the output {quoted(ref.layer)} is never computed")
-        return [values[ref] for ref in model.outputs]
+        return [_value(values, ref) for ref in model.outputs]
 
     def call_layer(self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...]) -> list[Node]:
         """Add the nodes of one call of a layer, or of a nested model."""
@@ -95,6 +92,12 @@ class _Builder:
         node = Node(self._node_names.take(identifier(name)), op, names, shape, layer)
         self.nodes.append(node)
         return node
+
+
+def _value(values: Mapping[TensorRef, Node], ref: TensorRef) -> Node:
+    if ref not in values:
+        raise UnsupportedModel(f"output {ref.index} of the layer {quoted(ref.layer)} is read, and never computed")
+    return values[ref]
 
 
 def _depth(model: ModelSpec) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,11 @@ import numpy as np
 
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
+from kbuild.frontend.keras.hdf5_heap import check_heaps
 from kbuild.frontend.keras.safety import MAX_EXPANSION, MAX_JSON_BYTES, MAX_WEIGHT_BYTES, quoted
 
 if TYPE_CHECKING:
     import h5py
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, II.A
 
 
 @contextmanager
@@ -41,22 +41,28 @@ def opened(source: Path | bytes) -> Iterator[Folder]:
     """The root of an HDF5 file, open for reading. Raises UnsupportedModel."""
     import h5py
 
-    head = source[:8] if isinstance(source, bytes) else _head(source)
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    if head != SIGNATURE:
-        raise UnsupportedModel("it is not an HDF5 file")
+    size = _checked_size(source)
     with _guarded():
         file = h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
     with file:
         yield Folder(file, "", _Budget(size))
 
 
-def _head(path: Path) -> bytes:
+def _checked_size(source: Path | bytes) -> int:
+    """Bytes of the file, after a look at what the library does not survive."""
+    if isinstance(source, bytes):
+        check_heaps(source)
+        return len(source)
     try:
-        with path.open("rb") as file:
-            return file.read(8)
+        with source.open("rb") as file:
+            size = source.stat().st_size
+            if size == 0:
+                raise UnsupportedModel("it is not an HDF5 file")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_heaps(content)
     except OSError as error:
         raise UnsupportedModel(f"it cannot be read: {error.strerror}") from error
+    return size
 
 
 class _Budget:
@@ -115,31 +121,22 @@ class Folder:
     def text(self, attribute: str) -> str | None:
         """A string attribute; None where there is none."""
         with _guarded():
-            if attribute not in self._group.attrs:
-                return None
-            if self._group.attrs.get_id(attribute).get_storage_size() > MAX_JSON_BYTES:
-                raise UnsupportedModel(f"the attribute {quoted(attribute)} has more than {MAX_JSON_BYTES} bytes")
-            value = self._group.attrs[attribute]
-            value = value.decode("utf-8") if isinstance(value, bytes) else value
-        if not isinstance(value, str):
-            raise UnsupportedModel(f"the attribute {quoted(attribute)} is not a string")
-        return value
+            found = _strings(self._group, attribute)
+        if found is not None and len(found) != 1:
+            raise UnsupportedModel(f"the attribute {quoted(attribute)} is not one string")
+        return None if found is None else found[0]
 
     def texts(self, attribute: str) -> list[str] | None:
         """A list of strings; Keras splits one that is too long for HDF5 into `name0`, `name1` ..."""
-        found: list[str] = []
         with _guarded():
-            if attribute in self._group.attrs:
-                chunks = [self._group.attrs[attribute]]
-            else:
-                chunks = []
-                while f"{attribute}{len(chunks)}" in self._group.attrs:
-                    chunks.append(self._group.attrs[f"{attribute}{len(chunks)}"])
-                if not chunks:
-                    return None
-            for chunk in chunks:
-                found += [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in np.asarray(chunk).ravel()]
-        return found
+            found = _strings(self._group, attribute)
+            chunks: list[str] = []
+            for number in range(len(self._group.attrs)):
+                chunk = _strings(self._group, f"{attribute}{number}")
+                if found is not None or chunk is None:
+                    break
+                chunks += chunk
+        return found if found is not None else chunks or None
 
     def array(self, path: str) -> FloatArray | None:
         """The dataset at a path as float64; None where there is none. NaN and infinity are refused."""
@@ -153,10 +150,7 @@ class Folder:
             raise UnsupportedModel(f"{quoted(name)} is not a dataset")
         with _guarded():
             self._check(found, name)
-            data = _as_float(found, name)
-        if not np.isfinite(data).all():
-            raise UnsupportedModel(f"the weights {quoted(name)} hold NaN or infinity; train the model again")
-        return data
+            return _as_float(found, name)
 
     def _check(self, dataset: h5py.Dataset, name: str) -> None:
         if dataset.is_virtual or dataset.external:
@@ -173,11 +167,36 @@ class Folder:
             raise UnsupportedModel(f"{quoted(name)} claims {count} values, of which the file does not hold the data")
 
 
+def _strings(owner: h5py.Group | h5py.Dataset, attribute: str) -> list[str] | None:
+    """The strings of an attribute; None where there is none."""
+    import h5py
+
+    if attribute not in owner.attrs:
+        return None
+    stored = owner.attrs.get_id(attribute)
+    # an empty list has no strings, and NumPy's default type; the library does not survive damaged types of others
+    if 0 in stored.shape:
+        return []
+    if not isinstance(stored.get_type(), h5py.h5t.TypeStringID):
+        raise UnsupportedModel(f"the attribute {quoted(attribute)} is not a string")
+    if stored.get_storage_size() > MAX_JSON_BYTES:
+        raise UnsupportedModel(f"the attribute {quoted(attribute)} has more than {MAX_JSON_BYTES} bytes")
+    values = np.asarray(owner.attrs[attribute], dtype=object).ravel().tolist()
+    return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
+
+
 def _as_float(dataset: h5py.Dataset, name: str) -> FloatArray:
-    if dataset.dtype.kind in "fiu":
-        return np.asarray(dataset[()], dtype=np.float64)
-    if dataset.dtype.itemsize == 2 and dataset.dtype.kind == "V" and dataset.attrs.get("dtype") == "bfloat16":
+    dtype = dataset.dtype
+    if dtype.kind in "fiu":
+        data = np.asarray(dataset[()])
+    elif dtype.itemsize == 2 and dtype.kind == "V" and _strings(dataset, "dtype") == ["bfloat16"]:
         # bfloat16 is the upper half of float32
-        bits = np.asarray(dataset[()]).view(np.uint16).astype(np.uint32) << 16
-        return bits.view(np.float32).astype(np.float64)
-    raise UnsupportedModel(f"{quoted(name)} holds values of type {quoted(dataset.dtype)}, not numbers")
+        data = (np.asarray(dataset[()]).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    else:
+        raise UnsupportedModel(f"{quoted(name)} holds values of type {quoted(dtype)}, not numbers")
+    # NaN and infinity make any sum NaN or infinite; the converse needs a closer look
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not np.isfinite(data.sum())
+    if suspect and not np.isfinite(data).all():
+        raise UnsupportedModel(f"the weights {quoted(name)} hold NaN or infinity; train the model again")
+    return np.asarray(data, dtype=np.float64)
