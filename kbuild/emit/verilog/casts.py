@@ -46,7 +46,7 @@ def _rounds_up(net: Netlist, a: Signal, floor: Signal, shift: int, mode: Quantiz
 
 def rounded(value: int, shift: int, mode: Quantization) -> int:
     """`kbuild.fixed.quantize` of one integer."""
-    return int(fixed.quantize(np.array(value, dtype=object), shift, mode))
+    return int(fixed.quantize(np.array([value], dtype=object), shift, mode)[0])
 
 
 def limit(net: Netlist, a: Signal, to: FixedType) -> Signal:
@@ -57,7 +57,7 @@ def limit(net: Netlist, a: Signal, to: FixedType) -> Signal:
     if low <= a.low and a.high <= high:
         return a
     if a.constant:
-        return constant(int(fixed.limit(np.array(a.low, dtype=object), to)))
+        return constant(int(fixed.limit(np.array([a.low], dtype=object), to)[0]))
     if to.overflow is Overflow.WRAP:
         return net.bits(a, 0, to.min, to.max)
     below, above = _below(net, a, to, low), _above(net, a, to)

@@ -41,21 +41,19 @@ class Netlist:
     name: str
     cells: dict[Signal, Cell] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
-    _known: dict[Cell, Signal] = field(default_factory=dict)
+    _known: dict[tuple[Cell, int, int], Signal] = field(default_factory=dict)
 
     # ---- placing ------------------------------------------------------------------------------------------------
 
     def _new(self, cell: Cell, low: int, high: int, cycle: int, time: int, name: str = "") -> Signal:
         signal = Signal(name or f"v{len(self.cells)}", low, high, cycle, time)
-        if cell in self._known and width_of(low, high) == (known := self._known[cell]).width and (
-            known.signed == signal.signed
-        ):
-            return known
         if signal.constant:
             return constant(low)
-        self.cells[signal] = cell
-        self._known[cell] = signal
-        return signal
+        # The same cell with other bounds is another signal: bounds may hold only where a selection uses it.
+        known = self._known.setdefault((cell, low, high), signal)
+        if known is signal:
+            self.cells[signal] = cell
+        return known
 
     def align(self, signals: Sequence[Signal], cost: int) -> tuple[list[Signal], int, int]:
         """The signals delayed to one cycle in which `cost` still fits behind them; the cycle and the time after it."""
@@ -115,6 +113,9 @@ class Netlist:
         low, high = bounds or ((a.low << a_shift) + low_b, (a.high << a_shift) + high_b)
         if modulo and width_of(low, max(high, 0)) + (low >= 0) > modulo:
             low, high = -(1 << (modulo - 1)), (1 << (modulo - 1)) - 1
+        if a.constant and b.constant:
+            total = (a.low << a_shift) + (-1 if subtract else 1) * (b.low << b_shift)
+            return self.bits(constant(total), 0, low, high)
         if low == high:
             return constant(low)
         return self._place(self.clock.delays.add(width_of(low, high)), Add(a, b, a_shift, b_shift, subtract), low, high)
@@ -134,11 +135,16 @@ class Netlist:
         return self.bits(a, shift, a.low >> shift, a.high >> shift)
 
     def bits(self, a: Signal, at: int, low: int, high: int) -> Signal:
-        """The bits of `a` from bit `at` as an integer low..high, of which no other value may occur."""
+        """The bits of `a` from bit `at` as the kind of integer that low..high is.
+
+        Where they are another integer than one of low..high, the result must not matter.
+        """
         if low == high:
             return constant(low)
         if a.constant:
-            raise ValueError("the bits of a constant are a constant")
+            width = width_of(low, high)
+            value = (a.low >> at) & ((1 << width) - 1)
+            return constant(value - ((value >> (width - 1)) << width) if low < 0 else value)
         if at == 0 and a.width == width_of(low, high) and a.signed == (low < 0):
             return a if (a.low, a.high) == (low, high) else self._place(0, Slice(a, 0), low, high)
         return self._place(0, Slice(a, at), low, high)
