@@ -16,11 +16,11 @@ from kbuild.ops.casting import cast_into
 
 @dataclass(frozen=True)
 class Relu(Op):
-    """`x` where x >= threshold, else `slope * (x - threshold)`; then at most `max_value`; exact, cast once.
+    """`x` where x > threshold, else `slope * (x - threshold)`; then at most `max_value`; exact, cast once.
 
     slope: None (0) or a constant of the input's rank that broadcasts to it; threshold, max_value: None (0, unlimited)
     or scalars of shape (). As Keras defines `ReLU`, `max_value` acts before the slope: it never lowers a value that is
-    below the threshold.
+    below the threshold. At the threshold itself Keras' documentation says `x`, its code computes 0; so does this.
     """
 
     slope: Tensor | None = None
@@ -53,7 +53,7 @@ class Relu(Op):
         if self.slope is None and self.max_value is None:
             return x.plain()
         fraction = self._fraction(x)
-        rank = len(self.slope.shape) if self.slope is not None else 0
+        rank = max(len(self.slope.shape), 1) if self.slope is not None else 1  # NumPy unboxes objects of rank 0
         ends = [np.full((1,) * rank, v, dtype=object) for v in self._corners(x)]
         values = [self._exact(v, x, fraction) for v in ends]
         low, high = min(int(v.min()) for v in values), max(int(v.max()) for v in values)
@@ -82,15 +82,15 @@ class Relu(Op):
         return np.where(below, beneath, value)
 
     def _below(self, q: IntArray, x: FixedType, fraction: int) -> tuple[IntArray, IntArray | int]:
-        """Where x < threshold, and the value there."""
+        """Where x <= threshold, and the value there."""
         if self.threshold is None:
-            below, shifted, at = q < 0, q, x.fraction
+            below, shifted, at = q <= 0, q, x.fraction
         else:
             of = self.threshold.fixed()
             at = max(x.fraction, of.fraction)
             limit = int(shift_left(self.threshold.data, at - of.fraction))
             shifted = shift_left(q, at - x.fraction) - limit
-            below = shifted < 0
+            below = shifted <= 0
         if self.slope is None:
             return below, 0
         return below, shift_left(shifted * self.slope.data, fraction - at - self.slope.fixed().fraction)
@@ -108,12 +108,13 @@ class Relu(Op):
         threshold = 0.0 if self.threshold is None else float(self.threshold.floats())
         slope = 0.0 if self.slope is None else self.slope.floats()
         top = np.inf if self.max_value is None else float(self.max_value.floats())
-        return np.where(x < threshold, slope * (x - threshold), np.minimum(x, top))
+        return np.where(x <= threshold, slope * (x - threshold), np.minimum(x, top))
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
         x = inputs[0]
         points = [x.low, x.high]
         for bend in (0.0, *(float(t.floats()) for t in (self.threshold, self.max_value) if t is not None)):
-            points += [np.clip(v, x.low, x.high) for v in (bend, np.nextafter(bend, -np.inf))]
+            around = (np.nextafter(bend, -np.inf), bend, np.nextafter(bend, np.inf))
+            points += [np.clip(v, x.low, x.high) for v in around]
         values = np.stack([self.eval_float([p]) for p in points])
         return Interval(values.min(axis=0), values.max(axis=0))
