@@ -22,7 +22,8 @@ from kbuild.flow.build import Build, Event
 from kbuild.flow.progress import line
 from kbuild.flow.stages import STAGES
 
-DOIT_CONFIG = {"default_tasks": ["build"], "verbosity": 2}
+# What is up to date is known from the artifacts: doit has nothing to remember.
+DOIT_CONFIG = {"default_tasks": ["build"], "verbosity": 2, "backend": "sqlite3", "dep_file": ":memory:"}
 BUILD = "build"
 
 
