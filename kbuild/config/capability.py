@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kbuild.config.backends import all_backends
-from kbuild.config.places import Problem, raise_problems
+from kbuild.config.places import Problem, key_text, raise_problems
 from kbuild.config.recipe import LayerRules, Recipe
 
 
@@ -32,7 +32,7 @@ def _design(recipe: Recipe) -> list[Problem]:
         (*model, "PipelineStyle"): recipe.hls.pipeline_style not in ("auto", "pipeline"),
         (*model, "PipelineInterval"): recipe.hls.pipeline_interval not in (None, 1),
         (*model, "BramFactor"): recipe.hls.bram_factor is not None,
-        ("Sweep",): bool(recipe.sweep),
+        **{("Sweep", key_text(axis.key)): True for axis in recipe.sweep},
         ("Imports",): bool(recipe.imports),
     }
     message = "this is not supported yet; delete it"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kbuild.config import LayerSettings, Recipe, resolve_settings
+from kbuild.config.capability import check_recipe
 from kbuild.errors import KbuildError
 from kbuild.flow.cache import Artifact, Cache
 from kbuild.flow.digests import value_digest
@@ -39,9 +40,13 @@ Listener = Callable[[Event], None]
 
 
 class Build:
-    """A recipe and what is known about it so far. Stages of one build may run in several threads."""
+    """A recipe and what is known about it so far. Stages of one build may run in several threads.
+
+    Raises RecipeError for settings that this version of kbuild cannot honour.
+    """
 
     def __init__(self, recipe: Recipe, cache: Cache | None = None, listener: Listener | None = None) -> None:
+        check_recipe(recipe)
         self.recipe = recipe
         self.cache = cache or Cache()
         self.output = Output(recipe.output_dir)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from kbuild.ir import Graph, verify
 from kbuild.passes import (
+    check_capability,
     dead_code,
     drop_identity,
     fold_batchnorm,
@@ -24,6 +25,7 @@ PIPELINE: tuple[Pass, ...] = (
     fold_batchnorm.run,
     dead_code.run,
     resolve_precision.run,
+    check_capability.run,
 )
 
 
