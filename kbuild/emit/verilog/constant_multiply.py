@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from kbuild.emit.verilog import signed_digits
 from kbuild.emit.verilog.adder_graph import AdderGraph, Output, Step
-from kbuild.fixed import IntArray, bits_of
+from kbuild.fixed import IntArray, bits_of, compact
 
 FULL_SEARCH_DIGITS = 5_000  # up to so many non-zero digits da4ml tries all its decompositions: some seconds
 BLOCK_DIGITS = 12_000  # more are solved in blocks of rows: the time grows faster than the digits
@@ -26,6 +27,14 @@ def solve(matrix: IntArray, ranges: Sequence[tuple[int, int]]) -> AdderGraph:
     """A graph for `y[n] = sum_k x[k] * matrix[k, n]` with low <= x[k] <= high for each of `ranges`; checked."""
     zero = [low == high == 0 for low, high in ranges]  # e.g. a ReLU that never opens: what its weights are is the same
     matrix = np.where(np.array(zero)[:, None], 0, matrix)
+    flat = tuple(int(v) for v in matrix.ravel())
+    return solved(flat, (int(matrix.shape[0]), int(matrix.shape[1])), tuple(ranges))
+
+
+@lru_cache(maxsize=256)
+def solved(flat: tuple[int, ...], shape: tuple[int, int], ranges: tuple[tuple[int, int], ...]) -> AdderGraph:
+    """`solve` of a matrix in row-major order: the same layer is lowered more than once in a build."""
+    matrix = compact(np.array(flat, dtype=object).reshape(shape))
     rows = matrix.shape[0]
     blocks = max(1, min(rows, -(-signed_digits.count(matrix) // BLOCK_DIGITS)))
     spans = [(rows * i // blocks, rows * (i + 1) // blocks) for i in range(blocks)]

@@ -9,6 +9,7 @@ from kbuild.emit.target import Target
 from kbuild.emit.verilog.cells import Cell, Signal, operands
 from kbuild.emit.verilog.design import Bus, Delay, Design, Instance, Module
 from kbuild.emit.verilog.layers import lower_of
+from kbuild.emit.verilog.limits import check
 from kbuild.emit.verilog.names import Names
 from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.timing import Clock
@@ -20,6 +21,7 @@ INPUT_CYCLE = 1  # inputs are registered first
 
 def lower(graph: Graph, target: Target) -> Design:
     """Decide every signal, register and name. Raises UnsupportedModel for a design beyond the limits."""
+    check(graph, target)
     return _Lowering(graph, target).design()
 
 

@@ -39,10 +39,14 @@ def _exact(net: Netlist, op: Relu, a: Signal, slope: int, x_fraction: int, fract
     if op.threshold is not None:
         at = max(x_fraction, op.threshold.fixed().fraction)
         shifted = net.add(net.shift_left(a, at - x_fraction), constant(-_integer(op.threshold, at)))
+    # at a threshold of zero both pieces are zero, so that the sign is enough
+    both_zero = op.threshold is None and (op.max_value is None or int(op.max_value.data) >= 0)
     beneath = constant(0)
     if op.slope is not None:
         factor = slope << (fraction - at - op.slope.fixed().fraction)
-        beneath = _times(net, _at_most(net, shifted, -1), factor)
+        beneath = _times(net, _at_most(net, shifted, -1 if both_zero else 0), factor)
+    if not both_zero:
+        return net.select(net.less(constant(0), shifted), value, beneath)
     below = net.sign(shifted)
     if op.threshold is None and op.max_value is None:
         value = _at_least(net, value, 0)
