@@ -13,7 +13,7 @@ from kbuild.emulate import quantize_inputs, run, run_float
 from kbuild.fixed import FloatArray, IntArray, to_float
 from kbuild.flow.metrics import differing_samples, enough_integer_bits, first_difference
 from kbuild.ir import Graph, Node
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
 from kbuild.report.records import EngineRun, LayerResult
 
 _ALIVE = 1 << 23  # integers of all layers together that are kept at once
@@ -176,6 +176,6 @@ def _results(graph: Graph, layers: Mapping[str, _Layer]) -> tuple[LayerResult, .
 def _enough(graph: Graph, node: Node, layer: _Layer) -> int:
     """Integer bits for what the layer should be; where its result fits, it is the accumulator that is too narrow."""
     needed = enough_integer_bits(node.fixed(), layer.low, layer.high)
-    if layer.overflows and needed == node.fixed().integer and isinstance(node.op, Dense):
+    if layer.overflows and needed == node.fixed().integer and isinstance(node.op, Contraction):
         return max(needed, node.op.sum_type(graph[node.inputs[0]].fixed()).integer)
     return needed

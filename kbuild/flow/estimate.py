@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.affine import Affine
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def _layer(node: Node) -> LayerEstimate:
 def multiplications(node: Node) -> int:
     """Multiplications by constants that a sample needs in one node."""
     elements = _elements(node)
-    if isinstance(node.op, Dense):
-        return elements * node.op.weight.shape[0]
+    if isinstance(node.op, Contraction):
+        return elements * node.op.terms
     return elements if isinstance(node.op, Affine) else 0
 
 

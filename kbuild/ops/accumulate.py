@@ -33,13 +33,13 @@ def exact_sum_bounds(
 ) -> tuple[int, int]:
     """Smallest and largest sum over all columns, as integers with `fraction` fraction bits, for any x of its type.
 
-    weight is [K, N], bias [N] or None; x may be any integer x.min..x.max in each place. With `partial` the bounds
-    hold for the sum of any subset of the terms, bias included or not.
+    weight is [..., K, N], bias [..., N] or None; x may be any integer x.min..x.max in each place. With `partial` the
+    bounds hold for the sum of any subset of the terms, bias included or not.
     """
     w = shift_left(weight.data, fraction - x.fraction - weight.fixed().fraction)
-    if bits_of(w) + x.width + int(w.shape[0]).bit_length() > INT64_BITS:
+    if bits_of(w) + x.width + int(w.shape[-2]).bit_length() > INT64_BITS:
         w = wide(w)
-    positive, negative = np.where(w > 0, w, 0).sum(axis=0), np.where(w < 0, w, 0).sum(axis=0)
+    positive, negative = np.where(w > 0, w, 0).sum(axis=-2), np.where(w < 0, w, 0).sum(axis=-2)
     low, high = positive * x.min + negative * x.max, positive * x.max + negative * x.min
     if bias is not None:
         offset = wide(shift_left(bias.data, fraction - bias.fixed().fraction))
@@ -48,23 +48,32 @@ def exact_sum_bounds(
     return min(0, int(low.min())), max(0, int(high.max()))
 
 
+def operand(x: IntArray, x_type: FixedType, weight: Tensor, accum: FixedType) -> IntArray:
+    """x as `accumulate` multiplies it fastest: as float64 where products need no rounding and their sums are exact."""
+    unrounded = x_type.fraction + weight.fixed().fraction <= accum.fraction
+    return x.astype(np.float64) if unrounded and _sum_bits(x, weight.data) <= FLOAT64_BITS else x
+
+
 def accumulate(
     x: IntArray, x_type: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType, overflow: OverflowCount
 ) -> IntArray:
-    """Sums [B, N] of type `accum` for x [B, K] and weight [K, N]."""
+    """Sums [..., B, N] of type `accum` for x [..., B, K], weight [..., K, N] and bias [..., N].
+
+    x may be what `operand` made of it. Leading axes are independent sums.
+    """
     shift = x_type.fraction + weight.fixed().fraction - accum.fraction
-    start = np.zeros(weight.shape[1], np.int64)
+    start = np.zeros((*weight.shape[:-2], 1, weight.shape[-1]), np.int64)
     if bias is not None:
-        start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)
+        start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)[..., np.newaxis, :]
     saturating = accum.overflow is not Overflow.WRAP
     if saturating and not _cannot_overflow(x_type, weight, bias, accum):
-        return _saturating(x, weight.data, start, shift, accum, overflow)
+        return _saturating(_integers(x), weight.data, start, shift, accum, overflow)
     # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
     # that needs no rounding may be summed before it is shifted.
     if shift <= 0:
-        sums = _add(matmul(shift_left(x, -shift), weight.data), start)
+        sums = _add(shift_left(matmul(x, weight.data), -shift), start)
     else:
-        sums = _rounding(x, weight.data, start, shift, accum.quantization)
+        sums = _rounding(_integers(x), weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
     overflow.add(int(np.count_nonzero(result != sums)))
     return result
@@ -75,18 +84,27 @@ def _cannot_overflow(x: FixedType, weight: Tensor, bias: Tensor | None, accum: F
     fraction = max(x.fraction + weight.fixed().fraction, accum.fraction, bias.fixed().fraction if bias else 0)
     low, high = exact_sum_bounds(x, weight, bias, fraction, partial=True)
     shift = fraction - accum.fraction
-    slack = (weight.shape[0] + 1) << shift  # rounding adds less than one LSB a term
+    slack = (weight.shape[-2] + 1) << shift  # rounding adds less than one LSB a term
     return low - slack >= accum.floor << shift and high + slack <= accum.max << shift
 
 
+def _sum_bits(x: IntArray, w: IntArray) -> int:
+    """Magnitude bits that every partial sum of the product x @ w fits."""
+    return bits_of(x) + bits_of(w) + max(int(w.shape[-2]) - 1, 0).bit_length()
+
+
+def _integers(x: IntArray) -> IntArray:
+    return x.astype(np.int64) if x.dtype == np.float64 else x
+
+
 def matmul(x: IntArray, w: IntArray) -> IntArray:
-    """Exact integer product of x [B, K] and w [K, N]: by float64 BLAS where that cannot round, else wider."""
-    bits = bits_of(x) + bits_of(w) + max(int(w.shape[0]) - 1, 0).bit_length()
+    """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider."""
+    bits = _sum_bits(x, w)
     if bits <= FLOAT64_BITS:
-        return (x.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)
+        return (x.astype(np.float64, copy=False) @ w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
         return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
-    return compact(np.asarray(wide(x) @ wide(w)))
+    return compact(np.asarray(wide(_integers(x)) @ wide(w)))
 
 
 def _add(sums: IntArray, start: IntArray) -> IntArray:
@@ -97,18 +115,24 @@ def _add(sums: IntArray, start: IntArray) -> IntArray:
 
 def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[IntArray, IntArray, IntArray]:
     """The operands in the narrowest integers in which no product, rounded by `shift` bits, and no sum can wrap."""
-    bits = max(bits_of(x) + bits_of(w), shift, bits_of(start)) + int(w.shape[0]).bit_length() + 1
+    bits = max(bits_of(x) + bits_of(w), shift, bits_of(start)) + int(w.shape[-2]).bit_length() + 1
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
     return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
 
 
+def _repeated(start: IntArray, x: IntArray) -> IntArray:
+    """A copy of start [..., 1, N] for each row of x [..., B, K]."""
+    return np.repeat(start, x.shape[-2], axis=-2)
+
+
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
     x, w, start = _operands(x, w, start, shift)
-    sums = np.repeat(start[np.newaxis], len(x), axis=0)
-    for k in range(w.shape[0]):
-        if w[k].any():
-            sums += quantize(x[:, k, np.newaxis] * w[k], shift, mode)
+    sums = _repeated(start, x)
+    for k in range(w.shape[-2]):
+        row = w[..., k, np.newaxis, :]
+        if row.any():
+            sums += quantize(x[..., k, np.newaxis] * row, shift, mode)
     return compact(sums)
 
 
@@ -119,10 +143,10 @@ def _saturating(
     x, w, start = _operands(shift_left(x, extra), w, start, max(shift, 0))
     x, w, start = (a if a.dtype == object else a.astype(np.int64) for a in (x, w, start))
     first = limit(start, accum)
-    sums = np.repeat(first[np.newaxis], len(x), axis=0)
-    lost = np.repeat((first != start)[np.newaxis], len(x), axis=0)
-    for k in range(w.shape[0]):
-        exact = sums + quantize(x[:, k, np.newaxis] * w[k], max(shift, 0), accum.quantization)
+    sums = _repeated(first, x)
+    lost = _repeated(first != start, x)
+    for k in range(w.shape[-2]):
+        exact = sums + quantize(x[..., k, np.newaxis] * w[..., k, np.newaxis, :], max(shift, 0), accum.quantization)
         sums = limit(exact, accum)
         lost |= sums != exact
     overflow.add(int(np.count_nonzero(lost)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kbuild.config.backends import Backend, all_backends, load_backend
 from kbuild.config.places import NOWHERE, Problem, raise_problems
 from kbuild.ir import Graph, Node
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
 from kbuild.passes.context import Context
 
 
@@ -23,10 +23,10 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         remedy = f"{' or '.join(able)} can" if able else "no backend can yet"
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
-    return _dense_problems(node, node.op, name, backend, context) if isinstance(node.op, Dense) else []
+    return _kernel_problems(node, node.op, name, backend, context) if isinstance(node.op, Contraction) else []
 
 
-def _dense_problems(node: Node, op: Dense, name: str, backend: Backend, context: Context) -> list[Problem]:
+def _kernel_problems(node: Node, op: Contraction, name: str, backend: Backend, context: Context) -> list[Problem]:
     settings = context.settings_of(node)
     problems = []
     strategies = backend.strategies.get(op.kind, ())

@@ -17,7 +17,7 @@ from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
@@ -123,8 +123,8 @@ def _plain(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return op, resolver.result(op)
 
 
-def _dense(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
-    assert isinstance(op, Dense)
+def _contraction(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Contraction)
     bias = None if op.bias is None else resolver.constant(op.bias, "bias")
     typed = replace(op, weight=resolver.constant(op.weight, "weight"), bias=bias)
     typed = replace(typed, accum=resolver.given("accum") or typed.sum_type(resolver.types[0]))
@@ -174,7 +174,8 @@ def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 
 _RULES: dict[str, Rule] = {
-    "dense": _dense,
+    "dense": _contraction,
+    "conv": _contraction,
     "affine": _affine,
     "relu": _relu,
     "constant": _constant,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kbuild.config.places import Problem, raise_problems
 from kbuild.ir import Graph, Node
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
 from kbuild.passes.context import Context
 
 SHOWN = 8  # legal values listed on each side of an illegal one
@@ -22,15 +22,15 @@ def run(graph: Graph, context: Context) -> Graph:
 
 def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
     settings = context.settings_of(node)
-    if not isinstance(node.op, Dense) or settings is None:
+    if not isinstance(node.op, Contraction) or settings is None:
         return node
     strategy, reuse = settings.strategy.value.lower(), settings.reuse_factor.value
-    legal = legal_reuse_factors(strategy, *node.op.weight.shape)
+    legal = legal_reuse_factors(strategy, node.op.terms, node.op.outputs)
     if reuse not in legal:
         near = sorted(sorted(legal, key=lambda r: abs(r - reuse))[:SHOWN])
         message = (
             f"a reuse factor of {reuse} does not fit the layer {node.layer.name} "
-            f"({' x '.join(map(str, node.op.weight.shape))}, strategy {settings.strategy.value}); "
+            f"({node.op.terms} x {node.op.outputs}, strategy {settings.strategy.value}); "
             f"legal ones near it are {', '.join(map(str, near))}"
         )
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))

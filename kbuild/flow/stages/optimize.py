@@ -104,16 +104,16 @@ def _port(node: Node) -> Port:
 
 
 def _layer(node: Node) -> OptimizedLayer:
-    from kbuild.ops.dense import Dense
+    from kbuild.ops.contraction import Contraction
 
-    dense = node.op if isinstance(node.op, Dense) else None
+    contraction = node.op if isinstance(node.op, Contraction) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,
         shape=node.shape,
         types=types_of(node),
-        strategy=dense.strategy if dense else None,
-        reuse_factor=dense.reuse_factor if dense else None,
+        strategy=contraction.strategy if contraction else None,
+        reuse_factor=contraction.reuse_factor if contraction else None,
         multiplications=multiplications(node),
     )
 
