@@ -47,8 +47,8 @@ def refused_recipe(folder: Path, text: str) -> list[str]:
 
 def test_reuse_in_a_pipeline(tmp_path: Path) -> None:
     assert refused_design(tmp_path, "HLSConfig: {Model: {ReuseFactor: 2}}\n") == [
-        "recipe.yml:2:34: HLSConfig.Model.ReuseFactor: layer fc (Dense): Yosys prints fully pipelined designs, in which "
-        "nothing is reused; write a reuse factor of 1, or use Vitis or Vivado"
+        "recipe.yml:2:34: HLSConfig.Model.ReuseFactor: layer fc (Dense): Yosys prints fully pipelined designs, in "
+        "which nothing is reused; write a reuse factor of 1, or use Vitis or Vivado"
     ]
 
 
