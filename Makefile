@@ -49,8 +49,8 @@ wheel: $(test)
 # Resolves the pinned versions anew for all Pythons at once; needs uv (pip install uv).
 constraints:
 	sed -n '/^#/p' constraints/pinned.txt > constraints/pinned.new
-	uv pip compile --quiet --universal --all-extras --python-version 3.10 --no-annotate --no-header \
-	    --no-emit-package kbuild --upgrade pyproject.toml >> constraints/pinned.new
+	uv pip compile --quiet --universal --all-extras --python-version 3.10 --no-annotate --no-header --no-emit-package kbuild \
+	    --constraint constraints/limits.txt --upgrade pyproject.toml >> constraints/pinned.new
 	mv constraints/pinned.new constraints/pinned.txt
 
 clean:
