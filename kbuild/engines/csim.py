@@ -86,7 +86,7 @@ class CSim:
     def run(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> dict[str, IntArray]:
         """Run on integer inputs by node name, samples first; return the values named (default: the outputs)."""
         kept = [self.graph[name] for name in dict.fromkeys(self.graph.outputs if keep is None else keep)]
-        given = [_words_of(node, inputs) for node in self.graph.inputs]
+        given = [words_of(node, inputs) for node in self.graph.inputs]
         samples = len(given[0]) if given else 0
         results = {node.name: np.empty((samples, *node.shape, limbs(node.fixed())), np.int64) for node in kept}
         sources = (ctypes.c_void_p * max(len(given), 1))(*(words.ctypes.data for words in given))
@@ -106,7 +106,8 @@ class CSim:
         return {node.name: from_words(results[node.name], node.fixed()) for node in kept}
 
 
-def _words_of(node: Node, inputs: Mapping[str, IntArray]) -> Words:
+def words_of(node: Node, inputs: Mapping[str, IntArray]) -> Words:
+    """The words of one of the inputs. Raises ValueError when it is missing or has another shape."""
     if node.name not in inputs:
         raise ValueError(f"the input {node.layer.name} is missing")
     values = inputs[node.name]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from kbuild.emit.hls.design import limbs
 from kbuild.emit.verilog import print_design
 from kbuild.emit.verilog.design import Design
 from kbuild.emit.verilog.simulation import WRAPPER, observed, sources
-from kbuild.engines.csim import Words, from_words, to_words
+from kbuild.engines.csim import Words, from_words, words_of
 from kbuild.errors import StageError
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
@@ -58,12 +59,12 @@ class Rtl:
         Raises StageError when the design marks another number of outputs valid than there were inputs.
         """
         kept = dict.fromkeys(self.graph.outputs if keep is None else keep)
-        given = [to_words(inputs[node.name], node.fixed()) for node in self.graph.inputs]
+        given = [words_of(node, inputs) for node in self.graph.inputs]
         samples = len(given[0])
         results: dict[str, Words] = {}
         for name in kept:
             node = self.graph[name]
-            results[name] = np.zeros((samples, *node.shape, (node.fixed().width + 63) // 64), np.int64)
+            results[name] = np.zeros((samples, *node.shape, limbs(node.fixed())), np.int64)
         parts = max(min(self._threads, samples // LEAST_SAMPLES), 1)
         bounds = [samples * i // parts for i in range(parts + 1)]
 

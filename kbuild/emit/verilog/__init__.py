@@ -20,10 +20,11 @@ def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
 
 
 def print_design(design: Design) -> dict[str, str]:
-    """The Verilog sources by file name: a file a layer, with its tables; and what Verilator need not warn of."""
+    """The Verilog sources by file name: a file a layer and a file a table; and what Verilator need not warn of."""
     files = {f"{design.name}.v": file(top(design))}
     for of in design.modules:
-        files[f"{of.name}.v"] = file(*(table(t) for t in of.tables), module(of))
+        files[f"{of.name}.v"] = file(module(of))
+        files.update({f"{t.name}.v": file(table(t)) for t in of.tables})
     for name in ("kb_delay.v", "lint.vlt"):
         files[name] = resource("backends", "verilog", name).read_text(encoding="utf-8")
     return files

@@ -252,8 +252,12 @@ class Netlist:
             return constant(low)
         cycle = max(s.cycle + (s.time > 0) for s in (a, b) if not s.constant)
         a, b = self.delay(a, cycle), self.delay(b, cycle)
-        product = self._new(Multiply(a, b), low, high, cycle, self.clock.budget)
-        return self.delay(product, cycle + 1)
+        # Verilog's product is at least as wide as either factor.
+        widest = max(s.width + (low < 0 and not s.signed) for s in (a, b))
+        room = (-(1 << (widest - 1)), (1 << (widest - 1)) - 1) if low < 0 else (0, (1 << widest) - 1)
+        bounds = min(low, room[0]), max(high, room[1])
+        product = self._new(Multiply(a, b), *bounds, cycle, self.clock.budget)
+        return self.bits(self.delay(product, cycle + 1), 0, low, high)
 
     def lookup(self, entries: Sequence[int], index: Signal) -> Signal:
         """The entry of a table at an index in 0..len(entries) - 1, at least one cycle later.

@@ -100,6 +100,8 @@ def expression(signal: Signal, cell: Cell, buses: dict[str, Bus]) -> str:
                 return f"{operand(a, common)} < {operand(b, common)}"
             return f"$signed({operand(a, common)}) < $signed({operand(b, common)})"
         case Multiply(a, b):
+            if not (a.signed or b.signed):
+                return f"{operand(a, a.width)} * {operand(b, b.width)}"
             return f"{_factor(a)} * {_factor(b)}"
     raise TypeError(f"{type(cell).__name__} is not an expression")
 
