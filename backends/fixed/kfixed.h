@@ -12,7 +12,8 @@
 //   - ap_fixed::to_int() rounds towards zero, ac_fixed::to_int() down; ++ adds 1 to ap_fixed, one LSB to ac_fixed;
 //   - ap_int += ap_fixed and ac_int += ac_fixed drop the fraction of the right side first.
 // Differences from the vendors' headers where their C models depart from their manuals:
-//   - comparisons and quotients are by value; ap_private takes signed for unsigned in mixed ones from 32 bits on;
+//   - comparisons and quotients are by value; ap_private compares signed with unsigned as unsigned from 32 bits on,
+//     and narrows the operands of a mixed quotient;
 //   - to_int() of a negative fraction with I <= 0 is 0 (towards zero); ap_fixed_base gives -1 or reads garbage;
 //   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1;
 //   - doubles are rounded before the range is checked, as always; SAT_ZERO of ac_fixed<32 n, ...> checks first.
