@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from kbuild.fixed import (
+    INT64_BITS,
     FixedType,
     IntArray,
     Quantization,
+    bits_of,
     cast_counting,
     limit,
     shift_left,
+    type_for,
+    wide,
 )
 from kbuild.ir.op import OverflowCount
 
@@ -22,20 +26,25 @@ def cast_into(q: IntArray, fraction: int, to: FixedType, overflow: OverflowCount
     return result
 
 
-def divide_into(q: IntArray, divisor: int, fraction: int, to: FixedType, overflow: OverflowCount) -> IntArray:
-    """Cast the exact quotients `q / divisor * 2**-fraction` (divisor > 0) with one rounding."""
+def divide_into(
+    q: IntArray, divisor: int | IntArray, fraction: int, to: FixedType, overflow: OverflowCount
+) -> IntArray:
+    """Cast the exact quotients `q / divisor * 2**-fraction` with one rounding; divisors > 0, broadcast to q."""
     shift = fraction - to.fraction
-    if divisor & (divisor - 1) == 0:
+    if isinstance(divisor, int) and divisor & (divisor - 1) == 0:
         return cast_into(q, fraction + divisor.bit_length() - 1, to, overflow)
     if shift < 0:
         q, shift = shift_left(q, -shift), 0
-    rounded = quantize_quotient(q, divisor << shift, to.quantization)
+    scaled = shift_left(np.atleast_1d(np.asarray(divisor)), shift)
+    if bits_of(scaled) >= INT64_BITS:
+        q, scaled = wide(q), wide(scaled)
+    rounded = quantize_quotient(q, scaled, to.quantization)
     result = limit(rounded, to)
     overflow.add(int(np.count_nonzero(result != rounded)))
     return result
 
 
-def quantize_quotient(q: IntArray, divisor: int, mode: Quantization) -> IntArray:
+def quantize_quotient(q: IntArray, divisor: IntArray, mode: Quantization) -> IntArray:
     """`q / divisor` rounded to integers by the mode, exact."""
     floor = q // divisor
     twice = 2 * (q - floor * divisor)  # in 0 .. 2 * divisor
@@ -56,3 +65,15 @@ def quantize_quotient(q: IntArray, divisor: int, mode: Quantization) -> IntArray
     return nearest_ties_up - (tie & (nearest_ties_up % 2 == 1))
 
 
+def mean_type(x: FixedType, count: int) -> FixedType:
+    """The type of a mean of `count` values, or of weighted ones with weights that are multiples of 1 / count.
+
+    It is exact where count is a power of two. Any other mean has no finite form: it gets the bits of the next power.
+    """
+    extra = (count - 1).bit_length()
+    return type_for(x.min << extra, x.max << extra, x.fraction + extra)
+
+
+def summable(q: IntArray, count: int) -> IntArray:
+    """The same integers in a form in which the sum of any `count` of them does not wrap."""
+    return wide(q) if q.dtype != object and bits_of(q) + count.bit_length() > INT64_BITS else q

@@ -56,9 +56,9 @@ def blocks(shape: Sequence[int], elements: int) -> Iterator[tuple[slice, Iterato
 
 
 def per_axis(name: str, values: Sequence[object], rank: int) -> None:
-    """Raise ValueError unless there is one value for each spatial axis."""
+    """Raise ValueError unless there is one value for each axis."""
     if len(values) != rank:
-        raise ValueError(f"{name} has {len(values)} values for {rank} spatial axes")
+        raise ValueError(f"{name} has {len(values)} values for {rank} axes")
 
 
 def at_least(name: str, values: Sequence[int], least: int) -> None:

@@ -165,7 +165,7 @@ def test_no_samples() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"strides": (1,)}, "strides has 1 values for 2 spatial axes"),
+        ({"strides": (1,)}, "strides has 1 values for 2 axes"),
         ({"dilation": (0, 1)}, "dilation is 0, 1; each is at least 1"),
         ({"padding": ((0, 0), (-1, 0))}, "padding is 0, 0, -1, 0; each is at least 0"),
         ({"groups": 2}, "3 output channels are not 2 equal groups"),
