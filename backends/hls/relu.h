@@ -1,4 +1,4 @@
-// The piecewise-linear family: x from the threshold on, at most max_value; slope * (x - threshold) below it.
+// The piecewise-linear family: x above the threshold, at most max_value; slope * (x - threshold) up to it.
 #ifndef KBUILD_RELU_H
 #define KBUILD_RELU_H
 
@@ -26,7 +26,7 @@ void relu_general(const X x[C::elements], Y y[C::elements], const typename C::sl
     KBUILD_EACH(C) {
         const X value = x[KBUILD_HERE(C)];
         Y result = slope[KBUILD_A(C)] * (value - threshold[0]);
-        if (value >= threshold[0]) {
+        if (value > threshold[0]) {
             result = value;
             if (C::limited && value > max_value[0]) result = max_value[0];
         }

@@ -62,7 +62,7 @@ def test_affine(widest: int) -> None:
 
 
 def relu_of(slope: Tensor | None, threshold: Tensor | None, top: Tensor | None, x: Fraction) -> Fraction:
-    if x < value(threshold):
+    if x <= value(threshold):
         return value(slope) * (x - value(threshold))
     return min(x, value(top)) if top is not None else x
 
