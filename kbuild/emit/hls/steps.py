@@ -24,7 +24,7 @@ from kbuild.emit.hls.design import (
     value_name,
 )
 from kbuild.fixed import FixedType, Overflow
-from kbuild.ir import Graph, Node, Tensor
+from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant as ConstantOp
@@ -46,7 +46,7 @@ def steps(graph: Graph) -> list[tuple[Node, Step]]:
 
 def step(node: Node, inputs: Sequence[Node]) -> Step:
     """The kernel calls of one node, whose type and whose inputs' types are resolved."""
-    make: Any = _STEPS[type(node.op)]
+    make: Any = STEPS[type(node.op)]
     made: Step = make(node, node.op, inputs)
     return made
 
@@ -256,7 +256,8 @@ def _constant(node: Node, op: ConstantOp, inputs: Sequence[Node]) -> Step:
     return Step("identity.h", (Call("constant", config, (), value_name(node.name), (value.name,)),), (value,))
 
 
-_STEPS: dict[type, Callable[..., Step]] = {
+# By op; `input` has no step: its values are given.
+STEPS: dict[type[Op], Callable[..., Step]] = {
     Dense: _dense,
     Affine: _affine,
     Relu: _relu,
