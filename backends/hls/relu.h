@@ -25,12 +25,11 @@ void relu_general(const X x[C::elements], Y y[C::elements], const typename C::sl
 #pragma HLS ARRAY_PARTITION variable=slope complete
     KBUILD_EACH(C) {
         const X value = x[KBUILD_HERE(C)];
-        Y result = slope[KBUILD_A(C)] * (value - threshold[0]);
-        if (value > threshold[0]) {
-            result = value;
-            if (C::limited && value > max_value[0]) result = max_value[0];
-        }
-        y[KBUILD_HERE(C)] = result;
+        Y below = slope[KBUILD_A(C)] * (value - threshold[0]);
+        Y above = value;
+        if (C::limited && value > max_value[0]) above = max_value[0];
+        if (value > threshold[0]) below = above;
+        y[KBUILD_HERE(C)] = below;
     }
 }
 
