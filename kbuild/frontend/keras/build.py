@@ -5,15 +5,18 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.layers import handler_of
+from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
 from kbuild.ir import Graph, Layer, Node, Op, verify
+from kbuild.ops.transpose import Transpose
 
 Path = tuple[str, ...]
 
@@ -24,7 +27,8 @@ def build_graph(model: ModelSpec, name: str) -> Graph:
     inner = {layer.name: layer for layer in model.layers}
     inputs = [builder.call_layer(inner[layer], (layer,), ())[0] for layer in model.inputs]
     outputs = builder.run(model, (), inputs)
-    return verify(Graph(name, tuple(builder.nodes), tuple(node.name for node in outputs)))
+    graph = Graph(name, tuple(builder.nodes), tuple(node.name for node in outputs))
+    return verify(move_transposes(graph, builder.layout))
 
 
 class _Builder:
@@ -35,7 +39,8 @@ class _Builder:
         # a node may become a file, and there are file systems that ignore case
         self._node_names, self._layer_names = Names(ignore_case=True), Names(ignore_case=False)
         self._layers: dict[Path, Layer] = {}
-        self._fused: dict[tuple[Path, str], Layer] = {}
+        self._parts: dict[tuple[Path, str], Layer] = {}
+        self.layout: set[str] = set()  # nodes that only change the layout
         for depth in range(_depth(model)):  # outer layers first: it is the inner ones that are renamed
             for path, layer in _layers_at(model, (), depth):
                 self._layers[path] = Layer(self._layer_name(path), layer.class_name)
@@ -66,16 +71,22 @@ class _Builder:
         if handler is None:
             raise config.error("this class is not supported")
         call = LayerCall(
-            config, layer.weights, inputs, self._layers[path], self._add, lambda name: self._fused_layer(path, name)
+            config, layer.weights, inputs, self._layers[path], self._add, partial(self._part_layer, path), self._transpose
         )
         return [handler.build(call)]
 
-    def _fused_layer(self, path: Path, activation: str) -> Layer:
-        key = path, activation
-        if key not in self._fused:
-            name = self._layer_names.take(f"{self._layers[path].name}_{activation}")
-            self._fused[key] = Layer(name, "Activation")
-        return self._fused[key]
+    def _part_layer(self, path: Path, part: str, class_name: str) -> Layer:
+        key = path, part
+        if key not in self._parts:
+            name = self._layer_names.take(f"{self._layers[path].name}_{part}")
+            self._parts[key] = Layer(name, class_name)
+        return self._parts[key]
+
+    def _transpose(self, source: Node, axes: tuple[int, ...]) -> Node:
+        """A change of layout after the layer of `source`, whose types it has."""
+        node = self._add(f"{source.name}_transposed", Transpose(axes), (source,), source.layer)
+        self.layout.add(node.name)
+        return node
 
     def _add(self, name: str, op: Op, inputs: tuple[Node, ...], layer: Layer) -> Node:
         if len(self.nodes) >= MAX_NODES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.safety import quoted
@@ -70,6 +71,23 @@ class Config:
             raise self._wrong(key, "a string")
         return value
 
+    def sizes(self, key: str, rank: int, default: int | None = None) -> tuple[int, ...]:
+        """A positive integer for each of `rank` axes; one that stands alone is for all of them."""
+        value = _items(self.values.get(key, default))
+        values = value if isinstance(value, list) else [value] * rank
+        if len(values) != rank or not all(_is_integer(v) and v >= 1 for v in values):
+            raise self._wrong(key, "a positive integer" + (f", or {rank} of them" if rank > 1 else ""))
+        return tuple(values)
+
+    def pairs(self, key: str, rank: int) -> tuple[tuple[int, int], ...]:
+        """Counts (before, after) for each of `rank` axes; one count for both, or for all axes, is repeated."""
+        value = _items(self.values.get(key))
+        each = value if isinstance(value, list) and rank > 1 else [value] * rank
+        found = [_items(v) if isinstance(_items(v), list) else [v, v] for v in each]
+        if len(found) != rank or not all(len(pair) == 2 and all(_is_integer(v) and v >= 0 for v in pair) for pair in found):
+            raise self._wrong(key, f"counts before and after, for {rank} axes" if rank > 1 else "two counts")
+        return tuple((before, after) for before, after in found)
+
     def integers(self, key: str) -> tuple[int | None, ...]:
         """A list of integers or nulls, as shapes are."""
         value = self.values.get(key)
@@ -80,3 +98,12 @@ class Config:
         ):
             raise self._wrong(key, "a list of integers")
         return tuple(value)
+
+
+def _items(value: Any) -> Any:
+    """A list also where Keras writes a tuple."""
+    return value.get("items") if isinstance(value, Mapping) and value.get("class_name") == "__tuple__" else value
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

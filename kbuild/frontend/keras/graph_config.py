@@ -13,7 +13,7 @@ in Keras 3's `output_layers` those of a nested Functional are counted from 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.safety import MAX_LAYERS, MAX_NESTING, quoted
@@ -134,13 +134,9 @@ def _sequential(config: object, depth: int) -> ModelSpec:
     first = layers[0]
     chained = [first]
     for layer in layers[1:]:
-        chained.append(_with_calls(layer, (Call((TensorRef(chained[-1].name),)),)))
+        chained.append(replace(layer, calls=(Call((TensorRef(chained[-1].name),)),)))
     _check_names(tuple(chained), name)
     return ModelSpec(name, tuple(chained), (first.name,), (TensorRef(chained[-1].name),))
-
-
-def _with_calls(layer: LayerSpec, calls: tuple[Call, ...]) -> LayerSpec:
-    return LayerSpec(layer.name, layer.class_name, layer.config, calls, layer.weights, layer.model)
 
 
 def _input_shape(layer: LayerSpec) -> object:
@@ -198,9 +194,9 @@ def _functional(config: object, depth: int) -> ModelSpec:
     resolve = _Resolver({layer.name: layer for layer in layers}, counts, keras3)
     inbound_bases = resolve.bases([ref for calls in nodes for node in calls for ref in node.inputs], outputs=False)
     built = [
-        _with_calls(
+        replace(
             layer,
-            tuple(
+            calls=tuple(
                 Call(tuple(resolve(ref, inbound_bases, layer.name) for ref in node.inputs), node.arguments)
                 for node in calls
             ),

@@ -19,7 +19,8 @@ AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
 class LayerCall:
     """One call of a layer: its settings and weights, the nodes it reads, and the means to add nodes.
 
-    `layer` is what its nodes are marked with; `fused_layer` makes the layer of a fused activation from its name.
+    `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
+    from the part's name and class. `add_transpose` adds a change of layout, which is no operation of any layer.
     """
 
     config: Config
@@ -27,7 +28,8 @@ class LayerCall:
     inputs: tuple[Node, ...]
     layer: Layer
     add_node: AddNode
-    fused_layer: Callable[[str], Layer]
+    part_layer: Callable[[str, str], Layer]
+    add_transpose: Callable[[Node, tuple[int, ...]], Node]
 
     def error(self, sentence: str) -> UnsupportedModel:
         """A refusal of this layer; the sentence says what to do instead."""
@@ -70,7 +72,11 @@ class LayerCall:
 
     def fused(self, activation: str) -> LayerCall:
         """The call of the activation that is part of this layer, as a layer of its own; set its inputs with `on`."""
-        return replace(self, weights={}, inputs=(), layer=self.fused_layer(activation))
+        return replace(self.part(activation, "Activation"), weights={}, inputs=())
+
+    def part(self, name: str, class_name: str) -> LayerCall:
+        """The same call, marking nodes with a layer of their own, `<name of this layer>_<name>`."""
+        return replace(self, layer=self.part_layer(name, class_name))
 
     def on(self, *inputs: Node) -> LayerCall:
         """The same call on other inputs."""

@@ -120,6 +120,8 @@ def _choose(path: Path, name: str, stored: list[str]) -> str | None:
     longest = 0
     for dataset in stored:
         parts = dataset.removesuffix(":0").split("/")
+        if name == "depthwise_kernel" and parts[-1] == "kernel":  # Keras 3's name in DepthwiseConv layers
+            parts[-1] = name
         common = 0
         while common < min(len(parts), len(wanted)) and parts[-1 - common] == wanted[-1 - common]:
             common += 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layout import over_last_axis
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Tensor
 from kbuild.ops.identity import Identity
@@ -17,8 +20,6 @@ _LINEAR = "linear"
 
 
 def _number(value: float, rank: int = 0) -> Tensor:
-    import numpy as np
-
     return Tensor(np.full((1,) * rank, value))
 
 
@@ -112,14 +113,14 @@ def _elu(call: LayerCall) -> Node:
 def _softmax(call: LayerCall) -> Node:
     axis = call.config.raw("axis")
     axes = [axis] if isinstance(axis, int) else axis if isinstance(axis, list) and axis else [-1]
-    if len(axes) != 1 or axes[0] not in (-1, len(call.shape)):
-        raise call.error(f"axis is {quoted(axis)[1:-1]}; softmax is supported over the last axis only")
-    return call.add(Softmax(), call.input)
+    if len(axes) != 1 or not isinstance(axes[0], int):
+        raise call.error(f"axis is {quoted(axis)[1:-1]}; softmax is supported over one axis")
+    return over_last_axis(call, call.axis(axes[0]), lambda inner: inner.add(Softmax()))
 
 
 HANDLERS = {
     "ReLU": Handler(_relu, "max_value, negative_slope, threshold"),
     "LeakyReLU": Handler(_leaky_relu, "any slope"),
     "ELU": Handler(_elu, "any alpha"),
-    "Softmax": Handler(_softmax, "over the last axis"),
+    "Softmax": Handler(_softmax, "over any one axis"),
 }

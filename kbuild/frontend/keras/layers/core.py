@@ -7,6 +7,7 @@ import math
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation
+from kbuild.frontend.keras.layout import channels_last
 from kbuild.frontend.keras.safety import MAX_ELEMENTS
 from kbuild.ir import Node, Tensor
 from kbuild.ops.dense import Dense
@@ -60,13 +61,8 @@ def _identity(call: LayerCall) -> Node:
     return call.add(Identity(), call.input)
 
 
+@channels_last
 def _flatten(call: LayerCall) -> Node:
-    if (
-        call.config.has("data_format")
-        and call.config.text("data_format", "") == "channels_first"
-        and len(call.shape) > 1
-    ):
-        raise call.error("data_format is channels_first; use channels_last")
     return call.add(Reshape((math.prod(call.shape),)), call.input)
 
 
@@ -91,7 +87,7 @@ HANDLERS = {
     "InputLayer": Handler(_input, "every size but the batch is fixed"),
     "Dense": Handler(_dense, "inputs of any rank; any supported activation", _dense_weights),
     "Activation": Handler(_activation, "every supported activation by name"),
-    "Flatten": Handler(_flatten, "channels_last"),
+    "Flatten": Handler(_flatten, "inputs of any rank, either data_format"),
     "Reshape": Handler(_reshape, "one size may be -1"),
     "Identity": Handler(_identity, "dropped"),
     "Dropout": _TRAINING_ONLY,
