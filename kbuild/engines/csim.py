@@ -6,6 +6,8 @@ import ctypes
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,10 +62,7 @@ class CSim:
         """
         self.graph = graph
         self._threads = threads or os.cpu_count() or 1
-        self._c = ctypes.CDLL(str(library))
-        self._c.kbuild_structure.restype = ctypes.c_char_p
-        if self._c.kbuild_structure() != structure(graph).encode():
-            raise ValueError(f"{library.name} was compiled for another graph than {graph.name}")
+        self._c = _opened(library, graph)
         self._c.kbuild_new.restype = ctypes.c_void_p
         self._c.kbuild_new.argtypes = []
         self._c.kbuild_delete.argtypes = [ctypes.c_void_p]
@@ -104,6 +103,24 @@ class CSim:
             with ThreadPoolExecutor(parts) as pool:
                 list(pool.map(run_part, range(parts)))
         return {node.name: from_words(results[node.name], node.fixed()) for node in kept}
+
+
+def _opened(library: Path, graph: Graph) -> ctypes.CDLL:
+    """The library of the graph. Raises ValueError when it is that of another one."""
+    opened = ctypes.CDLL(str(library))
+    if _structure_of(opened) != structure(graph):
+        # The loader returns what it once loaded from this path, although the file may have been replaced since.
+        with tempfile.TemporaryDirectory(prefix="kbuild-") as folder:
+            opened = ctypes.CDLL(shutil.copy(library, folder))
+    if _structure_of(opened) != structure(graph):
+        raise ValueError(f"{library.name} was compiled for another graph than {graph.name}")
+    return opened
+
+
+def _structure_of(library: ctypes.CDLL) -> str:
+    library.kbuild_structure.restype = ctypes.c_char_p
+    found: bytes = library.kbuild_structure()
+    return found.decode()
 
 
 def words_of(node: Node, inputs: Mapping[str, IntArray]) -> Words:

@@ -201,6 +201,16 @@ def test_a_library_of_another_graph_is_refused(library: Path) -> None:
         csim.CSim(library, mlp(0, 25))
 
 
+def test_a_library_that_was_replaced_while_loaded(tmp_path: Path) -> None:
+    first, second = mlp(0), mlp(0, 25)
+    before = csim.CSim(csim.build(first, tmp_path), first)
+    after = csim.CSim(csim.build(second, tmp_path), second)
+    inputs = random_inputs(first, 2, 30)
+    for graph, engine in ((first, before), (second, after)):
+        name = graph.outputs[0]
+        assert same(engine.run(inputs)[name], emulate.run(graph, inputs).values[name])
+
+
 @pytest.mark.parametrize("of", [FixedType(w, 0, s) for w in (1, 63, 64, 65, 128, 200) for s in (False, True)])
 def test_words(of: FixedType) -> None:
     values = np.concatenate([integers(np.random.default_rng(1), (50,), of),
