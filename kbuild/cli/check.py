@@ -30,10 +30,11 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _check(build: Build) -> None:
+    from kbuild.flow.data_check import check_data
     from kbuild.flow.estimate import estimate
 
     recipe = build.recipe
-    _check_data(build)
+    check_data(build)
     found = estimate(build.graph("optimize"))
     print(f"{recipe.name}: {recipe.backend}, {recipe.part}, {recipe.io_type}, {recipe.clock_period:g} ns")
     print_table(
@@ -50,19 +51,6 @@ def _check(build: Build) -> None:
     for line in _tools(build):
         print(line)
     print(f"{recipe.name}: the recipe is right")
-
-
-def _check_data(build: Build) -> None:
-    """Read every file of data that a build would read. Raises RecipeError."""
-    from kbuild.flow.data import load_values
-    from kbuild.flow.inputs import input_source, reference_source
-
-    graph = build.graph("optimize")
-    inputs, reference = input_source(build.recipe), reference_source(build.recipe)
-    if inputs is not None:
-        load_values(inputs, graph.inputs, "input")
-    if reference is not None:
-        load_values(reference, [graph[name] for name in dict.fromkeys(graph.outputs)], "output")
 
 
 def _tools(build: Build) -> list[str]:

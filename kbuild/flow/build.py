@@ -159,7 +159,7 @@ class Build:
     def _run(self, stage: Stage, started: float) -> tuple[str, str | None]:
         reason = self.skip(stage.name)
         if reason is not None:
-            if self.output.entries().get(stage.name) != Entry("", {}, SKIPPED, 0.0, reason):
+            if self.output.entries().get(stage.name) != Entry("", {}, "", SKIPPED, 0.0, reason):
                 self.output.retract(stage.name, SKIPPED, reason)
             return SKIPPED, reason
         stamp = self.stamp(stage)
@@ -173,9 +173,10 @@ class Build:
         try:
             stage.check(self, artifact)
         except KbuildError as error:
-            self._publish(stage, Entry("", {}, FAILED, 0.0, str(error)), files)
+            self._publish(stage, Entry("", {}, artifact.digest, FAILED, 0.0, str(error)), files)
             raise
-        self._publish(stage, Entry(stamp, {}, status, round(time.monotonic() - started, 3)), files)
+        seconds = round(time.monotonic() - started, 3)
+        self._publish(stage, Entry(stamp, {}, artifact.digest, status, seconds), files)
         return status, None
 
     def _publish(self, stage: Stage, entry: Entry, files: Mapping[str, Content]) -> None:

@@ -64,7 +64,7 @@ def calibration_ranges(recipe: Recipe, graph: Graph) -> dict[str, tuple[float, f
     names = [node.layer.name for node in graph.inputs]
     unknown = [name for name in declared if name and name not in names]
     if unknown:
-        place = recipe.at("Calibration", "Ranges").prefix()
+        place = recipe.at("Calibration", "Ranges", unknown[0]).prefix()
         raise RecipeError(
             f"{place}Calibration.Ranges: the model has no input {', '.join(unknown)}; its inputs are {', '.join(names)}"
         )

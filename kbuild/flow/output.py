@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kbuild.errors import StageError
@@ -33,6 +33,7 @@ class Entry:
 
     key: str
     files: Mapping[str, str]  # relative path → SHA-256
+    content: str = ""  # digest of the artifact that the files are from
     status: str = ""
     seconds: float = 0.0
     reason: str | None = None
@@ -81,14 +82,14 @@ class Output:
     def publish(self, stage: str, entry: Entry, files: Mapping[str, Content], later: Iterable[str]) -> None:
         """Bring the stage's files to what `files` says: write what differs, remove what it had put there before.
 
-        Files of the stages `later`, made from what the stage made before, are removed when the key changes.
+        Files of the stages `later`, made from what the stage made before, are removed when that was something else.
         Raises StageError when the disk refuses, or when something that is not kbuild's is in the way.
         """
         with self._alone(), disk_errors(f"writing {self.folder}"):
             before = self.entries()
             old = before.get(stage)
             stale = set(old.files) if old else set()
-            if old is None or old.key != entry.key:
+            if old is None or old.content != entry.content:
                 for name in later:
                     stale |= set(before.pop(name, Entry("", {})).files)
             others = {path for name, other in before.items() if name != stage for path in other.files}
@@ -98,11 +99,11 @@ class Output:
             for path, content in sorted(files.items()):
                 self._put(path, content, digests[path])
             self._remove(stale - set(digests) - others)
-            self._record({**before, stage: Entry(entry.key, digests, entry.status, entry.seconds, entry.reason)})
+            self._record({**before, stage: replace(entry, files=digests)})
 
     def retract(self, stage: str, status: str, reason: str | None) -> None:
         """Remove what a stage that is skipped now had put there, and record why it is skipped."""
-        self.publish(stage, Entry("", {}, status, 0.0, reason), {}, ())
+        self.publish(stage, Entry("", {}, "", status, 0.0, reason), {}, ())
 
     def remove(self) -> list[Path]:
         """Remove every file that a stage put here; return what is left because it is not kbuild's."""

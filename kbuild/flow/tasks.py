@@ -28,9 +28,15 @@ BUILD = "build"
 
 
 def tasks_for(*recipes: str | Path) -> Iterator[dict[str, Any]]:
-    """doit's tasks for recipe files (paths relative to where doit runs). Nothing is read before a task needs it."""
+    """doit's tasks for recipe files (paths relative to where doit runs). Nothing is read before a task needs it.
+
+    Raises ValueError when two recipes have one name.
+    """
     paths = [Path(recipe) for recipe in recipes]
     names = [recipe_name(path.absolute()) for path in paths]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"two recipes are called {', '.join(sorted(twice))}; rename one, for the tasks' names")
     for stage in STAGES:
         yield {"basename": stage.name, "name": None, "doc": _doc(stage)}
     yield {"basename": BUILD, "name": None, "doc": "all stages that the recipe asks for"}

@@ -11,7 +11,6 @@ import numpy as np
 
 from kbuild.config import Recipe
 from kbuild.emulate import quantize_inputs, run
-from kbuild.errors import RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.flow import metrics
 from kbuild.flow.comparison import Comparison, Engine, compare
@@ -42,7 +41,6 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
     """Run the engines on the recipe's data and compare. Raises RecipeError for data that do not fit the model."""
     graph = build.graph("optimize")
     inputs = simulation_inputs(build)
-    _check_metric(build.recipe, graph)
     reference = predictions(build, inputs)
     found = compare(graph, build.graph("parse"), inputs, engines, lambda text: build.tell("simulate", text))
     wanted = found.float_outputs if reference.outputs is None else reference.outputs
@@ -91,19 +89,6 @@ def _vectors(build: Build, graph: Graph, inputs: Mapping[str, FloatArray]) -> di
     return vectors(graph, integers, run(graph, integers).values)
 
 
-def _check_metric(recipe: Recipe, graph: Graph) -> None:
-    """Raise RecipeError for a Minimum of something that the model does not have."""
-    wanted = recipe.validation
-    if wanted.minimum is None:
-        return
-    place = f"{recipe.at('Validation', 'Metric').prefix()}Validation.Metric"
-    classifier = metrics.is_classifier([graph[name] for name in graph.outputs])
-    if wanted.metric == "accuracy" and wanted.labels is None:
-        raise RecipeError(f"{place}: accuracy needs Validation.Labels, the true classes")
-    if wanted.metric in ("argmax_agreement", "accuracy") and not classifier:
-        raise RecipeError(f"{place}: {wanted.metric} is for one output of several classes; use r2 for this model")
-
-
 def _agreement(
     graph: Graph, found: Comparison, wanted: Mapping[str, FloatArray], reference: Predictions
 ) -> Reference:
@@ -129,11 +114,8 @@ def _accuracy(
     source = labels_source(recipe)
     if source is None:
         return None
-    (name, *others) = graph.outputs
-    classes = int(np.prod(graph[name].shape))
-    if others or classes < 2:
-        raise source.wrong("holds classes, but the model does not have one output of several classes")
-    labels = load_labels(source, len(found.outputs[name]), classes)
+    (name,) = graph.outputs
+    labels = load_labels(source, len(found.outputs[name]), int(np.prod(graph[name].shape)))
     return Accuracy(
         len(labels), metrics.accuracy(wanted[name], labels), metrics.accuracy(found.outputs[name], labels)
     )

@@ -21,8 +21,8 @@ def project(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder with the model of recipes/digits and a recipe for Vitis; keywords replace lines of it."""
 
     def make(name: str = "project", **keys: str) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
+        folder = tmp_path / name / "digits"
+        folder.mkdir(parents=True)
         for file in ("model.keras", "x_test.npy", "y_test.npy"):
             shutil.copy(resource("recipes", "digits", file), folder)
         lines = {

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_data(tmp_path: Path, name: str, content: bytes, mess
 
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(RecipeError, match="is not a readable .npy file"):
+    with pytest.raises(RecipeError, match=r"is not a readable \.npy file"):
         load_values(source(tmp_path / "x.npy"), [port("a", 1)], "input")
 
 
@@ -88,7 +88,7 @@ def test_words_are_no_numbers(tmp_path: Path) -> None:
 
 def test_one_array_for_two_inputs(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
-    with pytest.raises(RecipeError, match="holds one array, the model has 2 inputs; give a .npz"):
+    with pytest.raises(RecipeError, match=r"holds one array, the model has 2 inputs; give a \.npz"):
         load_values(source(tmp_path / "x.npy"), [port("a", 2), port("b", 4)], "input")
 
 

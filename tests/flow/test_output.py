@@ -44,27 +44,28 @@ def test_a_changed_output_is_not_current_and_is_repaired(output: Output, change:
 
 
 def test_stale_files_go_foreign_files_stay(output: Output) -> None:
-    output.publish("emit", Entry("k1", {}), {"firmware/old.cpp": b"1", "firmware/deep/x.h": b"2", "keep": b"3"}, ())
+    old = {"firmware/old.cpp": b"1", "firmware/deep/x.h": b"2", "keep": b"3"}
+    output.publish("emit", Entry("k1", {}, "c1"), old, ())
     (output.folder / "firmware" / "mine.txt").write_text("mine")
-    output.publish("emit", Entry("k2", {}), {"firmware/new.cpp": b"4", "keep": b"3"}, ())
+    output.publish("emit", Entry("k2", {}, "c2"), {"firmware/new.cpp": b"4", "keep": b"3"}, ())
     assert tree(output.folder) == {"firmware/mine.txt": b"mine", "firmware/new.cpp": b"4", "keep": b"3"}
     assert not (output.folder / "firmware" / "deep").exists()
 
 
 def test_an_unchanged_file_is_not_written_again(output: Output) -> None:
-    output.publish("emit", Entry("k1", {}), {"a": b"a"}, ())
+    output.publish("emit", Entry("k1", {}, "c1"), {"a": b"a"}, ())
     before = os.stat(output.folder / "a")
-    output.publish("emit", Entry("k2", {}), {"a": b"a", "b": b"b"}, ())
+    output.publish("emit", Entry("k2", {}, "c2"), {"a": b"a", "b": b"b"}, ())
     after = os.stat(output.folder / "a")
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
 def test_results_of_what_was_before_are_removed(output: Output) -> None:
-    output.publish("emit", Entry("k1", {}), {"a": b"a"}, ("simulate",))
+    output.publish("emit", Entry("k1", {}, "c1"), {"a": b"a"}, ("simulate",))
     output.publish("simulate", Entry("s1", {}), {"reports/simulate.json": b"{}"}, ())
-    output.publish("emit", Entry("k1", {}), {"a": b"a"}, ("simulate",))
+    output.publish("emit", Entry("another clock", {}, "c1"), {"a": b"a"}, ("simulate",))
     assert "reports/simulate.json" in tree(output.folder)
-    output.publish("emit", Entry("k2", {}), {"a": b"b"}, ("simulate",))
+    output.publish("emit", Entry("k2", {}, "c2"), {"a": b"b"}, ("simulate",))
     assert tree(output.folder) == {"a": b"b"}
 
 
@@ -89,7 +90,7 @@ def test_a_disk_that_fills_up_half_way(output: Output, monkeypatch: pytest.Monke
     """Whichever write fails: every file is old or new, never half; afterwards the build is right."""
     old = {f"f{i}": b"old" * 100 for i in range(4)}
     new = {f"f{i}": b"new" * 100 for i in range(1, 5)}
-    output.publish("emit", Entry("k1", {}), old, ())
+    output.publish("emit", Entry("k1", {}, "c1"), old, ())
     real, count = os.replace, iter(range(100))
 
     def refuse(source: Path, target: Path) -> None:
@@ -99,14 +100,14 @@ def test_a_disk_that_fills_up_half_way(output: Output, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("kbuild.flow.disk.os.replace", refuse)
     with pytest.raises(StageError, match="disk is full"):
-        output.publish("emit", Entry("k2", {}), new, ())
+        output.publish("emit", Entry("k2", {}, "c2"), new, ())
     monkeypatch.setattr("kbuild.flow.disk.os.replace", real)
     assert set(tree(output.folder).values()) <= {b"old" * 100, b"new" * 100}
     assert not output.current("emit", "k2")
     if at > 0:
         assert not output.current("emit", "k1")
     assert not [p for p in (output.folder / ".kbuild").rglob("*") if p.is_file() and p.name != "manifest.json"]
-    output.publish("emit", Entry("k2", {}), new, ())
+    output.publish("emit", Entry("k2", {}, "c2"), new, ())
     assert tree(output.folder) == new and output.current("emit", "k2")
 
 
@@ -144,6 +145,6 @@ def test_a_record_cannot_remove_files_elsewhere(output: Output, tmp_path: Path) 
     document = json.loads(manifest.read_text())
     document["stages"]["emit"]["files"]["../precious"] = "0"
     manifest.write_text(json.dumps(document))
-    output.publish("emit", Entry("k2", {}), {"a": b"b"}, ())
+    output.publish("emit", Entry("k2", {}, "c2"), {"a": b"b"}, ())
     output.remove()
     assert precious.read_text() == "x"

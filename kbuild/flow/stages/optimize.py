@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbuild.config import lock_text
+from kbuild.flow.data_check import check_data, files_checked
 from kbuild.flow.estimate import multiplications
 from kbuild.flow.inputs import calibration_inputs, calibration_ranges
 from kbuild.flow.output import LOCK_FILE, Content
@@ -57,9 +58,15 @@ class Optimize(Stage):
         build.remember(self.name, graph)
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
-        return {"lock": lock_text(build.recipe, build.settings())}
+        validation = build.recipe.validation
+        return {
+            "lock": lock_text(build.recipe, build.settings()),
+            "data": files_checked(build),
+            "metric": [validation.metric, validation.minimum],
+        }
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
+        check_data(build)
         lock = lock_text(build.recipe, build.settings())
         return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
 
