@@ -46,6 +46,7 @@ class Output:
         self.folder = folder
         self._private = folder / PRIVATE
         self._manifest = self._private / "manifest.json"
+        self._scratch = self._private / "tmp"
         self._thread = threading.RLock()
         self._held = False
 
@@ -86,6 +87,7 @@ class Output:
         Raises StageError when the disk refuses, or when something that is not kbuild's is in the way.
         """
         with self._alone(), disk_errors(f"writing {self.folder}"):
+            shutil.rmtree(self._scratch, ignore_errors=True)  # of a build that was killed
             before = self.entries()
             old = before.get(stage)
             stale = set(old.files) if old else set()
@@ -100,6 +102,7 @@ class Output:
                 self._put(path, content, digests[path])
             self._remove(stale - set(digests) - others)
             self._record({**before, stage: replace(entry, files=digests)})
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def retract(self, stage: str, status: str, reason: str | None) -> None:
         """Remove what a stage that is skipped now had put there, and record why it is skipped."""
@@ -126,7 +129,7 @@ class Output:
     def _record(self, entries: Mapping[str, Entry]) -> None:
         document = {"stages": {name: vars(entry) for name, entry in sorted(entries.items())}}
         text = json.dumps(document, indent=1, default=dict) + "\n"
-        write_file(self._manifest, text.encode(), self._private / "tmp")
+        write_file(self._manifest, text.encode(), self._scratch)
 
     def _put(self, path: str, content: Content, digest: str) -> None:
         target = self.folder / path
@@ -136,7 +139,7 @@ class Output:
             raise StageError(f"{target} is a folder where kbuild writes a file; move it away")
         if target.is_file() and file_digest(target) == digest:
             return
-        write_file(target, content, self._private / "tmp")
+        write_file(target, content, self._scratch)
 
     def _inside(self, path: Path) -> bool:
         """Whether a path leads into the folder, links followed."""
