@@ -40,6 +40,28 @@ def _gelu_tanh(x: FloatArray) -> FloatArray:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def _log_sigmoid(x: FloatArray) -> FloatArray:
+    return -_softplus(-x)
+
+
+def _clipped_line(
+    x: FloatArray, slope: float = 1.0, offset: float = 0.0, low: float = -1.0, high: float = 1.0
+) -> FloatArray:
+    return np.clip(slope * x + offset, low, high)
+
+
+def _hard_silu(x: FloatArray) -> FloatArray:
+    return x * _clipped_line(x, 1 / 6, 0.5, 0.0, 1.0)
+
+
+def _leaky_relu(x: FloatArray, slope: float = 0.2) -> FloatArray:
+    return np.where(x > 0, x, slope * x)
+
+
+def _sparse_plus(x: FloatArray) -> FloatArray:
+    return np.where(x <= -1, 0.0, np.where(x < 1, 0.25 * (x + 1) ** 2, x))
+
+
 FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
@@ -51,5 +73,14 @@ FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "gelu_tanh": _gelu_tanh,
     "silu": lambda x: x * _sigmoid(x),
     "mish": lambda x: x * np.tanh(_softplus(x)),
+    "clipped_line": _clipped_line,  # parameters: slope, offset, low, high; the hard sigmoid and its like
+    "leaky_relu": _leaky_relu,  # parameter: slope
+    "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
+    "hard_silu": _hard_silu,
+    "log_sigmoid": _log_sigmoid,
+    "soft_shrink": lambda x, threshold=0.5: np.sign(x) * np.maximum(np.abs(x) - threshold, 0),
+    "sparse_plus": _sparse_plus,
+    "squareplus": lambda x, b=4.0: (x + np.sqrt(x * x + b)) / 2,
+    "tanh_shrink": lambda x: x - np.tanh(x),
     "exp": lambda x: np.exp(np.minimum(x, 700.0)),
 }

@@ -7,7 +7,7 @@ value can leave the range, and saturates otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
+from kbuild.passes import recurrent
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
@@ -28,13 +29,17 @@ from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
 
 @dataclass(frozen=True)
 class Resolver:
-    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen of it, the context."""
+    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen, the context.
+
+    `inside` are the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`).
+    """
 
     node: Node
     types: tuple[FixedType, ...]
     intervals: tuple[Interval, ...]
     seen: Span
     context: Context
+    inside: Mapping[str, Span]
 
     @property
     def width(self) -> int:
@@ -69,7 +74,7 @@ class Resolver:
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
     types = {node.name: input_type(node, context) for node in graph.inputs}
-    seen = observed(graph, types, context)
+    seen = observed(recurrent.with_states(graph), types, context)
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
     for node in graph:
@@ -80,7 +85,7 @@ def run(graph: Graph, context: Context) -> Graph:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
             op, of = _RULES.get(node.op.kind, _plain)(
-                node.op, Resolver(node, sources, arguments, seen[node.name], context)
+                node.op, Resolver(node, sources, arguments, seen[node.name], context, seen)
             )
             resolved, sound = replace(node, op=op, type=of), op.interval(arguments)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
@@ -181,6 +186,9 @@ _RULES: dict[str, Rule] = {
     "constant": _constant,
     "lut": _lut,
     "softmax": _softmax,
+    "simple_rnn": recurrent.resolved,
+    "lstm": recurrent.resolved,
+    "gru": recurrent.resolved,
 }
 
 

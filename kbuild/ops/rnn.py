@@ -1,0 +1,274 @@
+"""Recurrent cells: what they have in common, and the simplest of them, `simple_rnn`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from kbuild.fixed import FixedType, FloatArray, IntArray, type_for
+from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.tensor import Tensor
+from kbuild.ops import bounds, exact
+from kbuild.ops.accumulate import accumulate, exact_sum_bounds
+from kbuild.ops.casting import cast_into
+from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.identity import Identity
+from kbuild.ops.lut import Lut
+from kbuild.ops.relu import Relu
+
+State = tuple[IntArray, ...]
+FloatState = tuple[FloatArray, ...]
+Address = tuple[int, int]  # offset and shift of a table's index, as in `ops/lut.py`
+
+
+def unit(function: str, params: tuple[float, ...], table: Tensor | None, address: Address) -> Op:
+    """The activation as an operation: `linear` and `relu` are exact, every other function is a table."""
+    if function == "linear":
+        return Identity()
+    if function == "relu":
+        return Relu()
+    return Lut(function, params, table, *address)
+
+
+def exact_sum(x: FixedType, weight: Tensor, bias: Tensor | None) -> FixedType:
+    """The exact type of `x @ weight + bias` for any x of its type."""
+    fraction = x.fraction + weight.fixed().fraction
+    fraction = fraction if bias is None else max(fraction, bias.fixed().fraction)
+    return type_for(*exact_sum_bounds(x, weight, bias, fraction), fraction)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Bounds of what happens inside a recurrent layer: of the pre-activations and of each state."""
+
+    sums: Interval
+    states: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recurrent(Op):
+    """A cell applied to x [T, K] step by step, from a state of zeros or from further inputs [U].
+
+    weight [K, G * U]; recurrent_weight [U, G * U]; bias and recurrent_bias [G * U] or None, G the number of gates. In
+    each step, with states already cast to their types:
+
+        a = x[t] @ weight + bias                         in the type `accum`
+        r = h @ recurrent_weight + recurrent_bias        in the type `recurrent_accum`
+
+    accumulated as in `ops/accumulate.py`; a + r is exact. Tables are indexed by that sum as in `ops/lut.py`. What
+    follows is the cell's own; every new state is exact until its one cast, h to the type `state`. The value is the
+    state number `output` (0: h) after the last step, or [T, U] after each with `return_sequences`; it is cast to the
+    result.
+
+    go_backwards: steps begin with the last element of x. flip: the sequence is returned in the opposite order of its
+    computation. Two nodes that differ in nothing but `output`, `return_sequences` and `flip` are one computation.
+    """
+
+    weight: Tensor
+    recurrent_weight: Tensor
+    bias: Tensor | None = None
+    recurrent_bias: Tensor | None = None
+    activation: str = "tanh"
+    activation_params: tuple[float, ...] = ()
+    output: int = 0
+    return_sequences: bool = False
+    go_backwards: bool = False
+    flip: bool = False
+    accum: FixedType | None = None
+    recurrent_accum: FixedType | None = None
+    state: FixedType | None = None
+    table: Tensor | None = None
+    table_address: Address = (0, 0)
+
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+    variables: ClassVar[tuple[str, ...]] = (
+        "weight",
+        "recurrent_weight",
+        "bias",
+        "recurrent_bias",
+        "accum",
+        "recurrent_accum",
+        "state",
+        "table",
+        "result",
+    )
+
+    @property
+    def units(self) -> int:
+        """U, the number of elements of a state."""
+        return self.recurrent_weight.shape[0]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the activations in use."""
+        return (self.activation,)
+
+    def state_types(self) -> tuple[FixedType, ...]:
+        """Types of the states, which must exist by now."""
+        if self.state is None:
+            raise ValueError("the states still have no fixed-point type")
+        return (self.state,)
+
+    def sums(self) -> tuple[FixedType, FixedType]:
+        """Types of the two accumulations, which must exist by now."""
+        if self.accum is None or self.recurrent_accum is None:
+            raise ValueError("the accumulators still have no fixed-point type")
+        return self.accum, self.recurrent_accum
+
+    def sum_type(self) -> FixedType:
+        """The exact type of the sum of both accumulations: what indexes the tables."""
+        return exact.sum_of(*self.sums())
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        if len(shapes) not in (1, 1 + self.states):
+            raise ValueError(f"{self.kind} takes one input and perhaps {self.states} states, not {len(shapes)} inputs")
+        if len(shapes[0]) != 2 or shapes[0][0] < 1:
+            raise ValueError(f"the input has shape {shapes[0]}, not (steps, features)")
+        columns = self.gates * self.units
+        wanted: tuple[tuple[str, Tensor | None, Shape], ...] = (
+            ("weight", self.weight, (shapes[0][1], columns)),
+            ("recurrent_weight", self.recurrent_weight, (self.units, columns)),
+            ("bias", self.bias, (columns,)),
+            ("recurrent_bias", self.recurrent_bias, (columns,)),
+        )
+        for name, tensor, shape in wanted:
+            if tensor is not None and tensor.shape != shape:
+                raise ValueError(f"the {name} has shape {tensor.shape}, not {shape}")
+        for shape in shapes[1:]:
+            if shape != (self.units,):
+                raise ValueError(f"an initial state has shape {shape}, not ({self.units},)")
+        for function in self.functions:
+            if function not in ("linear", "relu", *FUNCTIONS):
+                raise ValueError(f"no function is called {function}")
+        if not 0 <= self.output < self.states:
+            raise ValueError(f"{self.kind} has no state number {self.output}")
+
+    def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
+
+    def infer_type(self, types: Sequence[FixedType]) -> FixedType:
+        return self.state_types()[self.output].plain()
+
+    # ---- integers
+
+    @abstractmethod
+    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
+        """The next states for a [B, G * U] of the type `accum` and states [B, U] of their types."""
+
+    def recurrent(self, h: IntArray, overflow: OverflowCount, columns: slice = slice(None)) -> IntArray:
+        """`h @ recurrent_weight + recurrent_bias` of some columns, in the type `recurrent_accum`."""
+        weight = Tensor(self.recurrent_weight.data[:, columns], self.recurrent_weight.type)
+        bias = self.recurrent_bias and Tensor(self.recurrent_bias.data[columns], self.recurrent_bias.type)
+        return accumulate(h, self.state_types()[0], weight, bias, self.sums()[1], overflow)
+
+    def applied(self, op: Op, q: IntArray, of: FixedType) -> tuple[IntArray, FixedType]:
+        """An activation of integers of a type, exact, and the type of its values."""
+        result = op.infer_type([of])
+        return op.eval([q], [of], result, OverflowCount()), result
+
+    def eval(
+        self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
+    ) -> IntArray:
+        x, of = inputs[0], self.state_types()
+        samples, length = x.shape[:2]
+        sums = accumulate(x.reshape(-1, x.shape[2]), types[0], self.weight, self.bias, self.sums()[0], overflow)
+        sums = sums.reshape(samples, length, -1)
+        if len(inputs) > 1:
+            given = zip(inputs[1:], types[1:], of, strict=True)
+            state: State = tuple(cast_into(q, t.fraction, to, overflow) for q, t, to in given)
+        else:
+            state = tuple(np.zeros((samples, self.units), np.int64) for _ in of)
+        kept = []
+        for t in range(length)[:: -1 if self.go_backwards else 1]:
+            state = self.step(sums[:, t], state, overflow)
+            kept.append(state[self.output])
+        value = np.stack(kept[:: -1 if self.flip else 1], axis=1) if self.return_sequences else kept[-1]
+        return cast_into(value, of[self.output].fraction, result, overflow)
+
+    # ---- floats
+
+    @abstractmethod
+    def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
+        """The next states in float64."""
+
+    def recurrent_float(self, h: FloatArray) -> FloatArray:
+        """`h @ recurrent_weight + recurrent_bias`."""
+        y = h @ self.recurrent_weight.floats()
+        return y if self.recurrent_bias is None else y + self.recurrent_bias.floats()
+
+    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        sums = inputs[0] @ self.weight.floats()
+        sums = sums if self.bias is None else sums + self.bias.floats()
+        state: FloatState = tuple(inputs[1:])
+        state = state or (np.zeros((len(sums), self.units)),) * self.states
+        kept = []
+        for t in range(sums.shape[1])[:: -1 if self.go_backwards else 1]:
+            state = self.step_float(sums[:, t], state)
+            kept.append(state[self.output])
+        return np.stack(kept[:: -1 if self.flip else 1], axis=1) if self.return_sequences else kept[-1]
+
+    # ---- bounds
+
+    @abstractmethod
+    def reach(self, inputs: Sequence[Interval]) -> Reach:
+        """Bounds of everything that any step computes."""
+
+    def input_bounds(self, x: Interval) -> Interval:
+        """Of `x[t] @ weight + bias` for every t."""
+        hull = Interval(x.low.min(axis=0), x.high.max(axis=0))
+        return bounds.matmul(hull, self.weight.floats(), 0.0 if self.bias is None else self.bias.floats())
+
+    def recurrent_bounds(self, h: Interval) -> Interval:
+        """Of `h @ recurrent_weight + recurrent_bias`."""
+        bias = 0.0 if self.recurrent_bias is None else self.recurrent_bias.floats()
+        return bounds.matmul(h, self.recurrent_weight.floats(), bias)
+
+    def start(self, inputs: Sequence[Interval]) -> tuple[Interval, ...]:
+        """Of the first states."""
+        return tuple(inputs[1:]) or (bounds.constant(0.0, 0.0, (self.units,)),) * self.states
+
+    def interval(self, inputs: Sequence[Interval]) -> Interval:
+        """Of the real layer; once states have types, those of the type, which hold whatever rounding adds up to."""
+        shape = self.infer_shape([inputs[0].low.shape])
+        if self.state is not None:
+            low, high = (float(end) for end in self.state_types()[self.output].range)
+            return bounds.constant(low, high, shape)
+        found = self.reach(inputs).states[self.output]
+        return Interval(np.broadcast_to(found.low, shape), np.broadcast_to(found.high, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpleRnn(Recurrent):
+    """`h = activation(a + r)`, cast to `state`."""
+
+    kind: ClassVar[str] = "simple_rnn"
+    arity: ClassVar[tuple[int, int | None]] = (1, 2)
+
+    def act(self) -> Op:
+        """The activation."""
+        return unit(self.activation, self.activation_params, self.table, self.table_address)
+
+    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
+        (to,) = self.state_types()
+        accum, recurrent_accum = self.sums()
+        total, _ = exact.add(a, accum.fraction, self.recurrent(state[0], overflow), recurrent_accum.fraction)
+        h, of = self.applied(self.act(), total, self.sum_type())
+        return (cast_into(h, of.fraction, to, overflow),)
+
+    def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
+        return (self.act().eval_float([a + self.recurrent_float(state[0])]),)
+
+    def reach(self, inputs: Sequence[Interval]) -> Reach:
+        a = self.input_bounds(inputs[0])
+
+        def sums(h: Interval) -> Interval:
+            return bounds.plus(a, self.recurrent_bounds(h))
+
+        (start,) = self.start(inputs)
+        h = bounds.settle(lambda h: bounds.of(self.act(), sums(h)), start, inputs[0].low.shape[0])
+        return Reach(sums(h), (h,))
