@@ -30,9 +30,13 @@ class Context:
         return self.settings.get(node.layer.name)
 
     def type_of(self, node: Node, variable: str) -> FixedType | None:
-        """The type the user gave to a variable of the node's layer; None for `auto`."""
+        """The type the user gave to a variable of the node's layer; None for `auto`.
+
+        A node that was folded out of two layers has variables that its layer does not know: those are `auto`, or it
+        would not have been folded.
+        """
         settings = self.settings_of(node)
-        return None if settings is None else settings.type_of(variable)
+        return settings.type_of(variable) if settings is not None and variable in settings.precision else None
 
     def width_of(self, node: Node) -> int:
         """The widest type that `auto` may choose for the node's weights and values."""

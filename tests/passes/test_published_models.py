@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,19 @@ def read(name: str) -> Graph:
     return read_model(None, folder / f"{name}.h5", None, name)
 
 
-def predictions(name: str, calibrated: bool) -> tuple[Graph, np.ndarray, np.ndarray]:
+def context_of(graph: Graph, folder: Path, hls_config: str = "{}") -> Context:
+    """The context of a recipe that says nothing but this."""
+    (folder / "model.h5").touch()
+    (folder / "recipe.yml").write_text(f"KerasH5: model.h5\nBackend: Vivado\nHLSConfig: {hls_config}\n")
+    (recipe,) = load_recipe(folder / "recipe.yml")
+    return Context(resolve_settings(recipe, layer_infos(graph)), recipe.backend)
+
+
+def predictions(name: str, calibrated: bool, folder: Path) -> tuple[Graph, np.ndarray, np.ndarray]:
     graph = read(name)
     golden = np.load(MODELS / name / "golden.npz")
     inputs = {graph.inputs[0].name: golden["x0"].astype(np.float64)}
-    fixed = optimize(graph, Context(calibration=inputs if calibrated else {}))
+    fixed = optimize(graph, replace(context_of(graph, folder), calibration=inputs if calibrated else {}))
     integers, _ = emulate.quantize_inputs(fixed, inputs)
     output = fixed[fixed.outputs[0]]
     y = emulate.run(fixed, integers).values[output.name]
@@ -43,17 +52,17 @@ def predictions(name: str, calibrated: bool) -> tuple[Graph, np.ndarray, np.ndar
 
 @pytest.mark.parametrize("calibrated", [True, False], ids=["data", "no data"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_argmax_agrees_with_keras_by_default(name: str, calibrated: bool) -> None:
-    graph, y, golden = predictions(name, calibrated)
+def test_argmax_agrees_with_keras_by_default(name: str, calibrated: bool, tmp_path: Path) -> None:
+    graph, y, golden = predictions(name, calibrated, tmp_path)
     assert (y.argmax(axis=1) == golden.argmax(axis=1)).mean() >= 0.99
     assert all(node.fixed().width <= VALUE_WIDTH for node in graph)
 
 
 @pytest.mark.parametrize("calibrated", [True, False], ids=["data", "no data"])
 @pytest.mark.parametrize("name", REGRESSIONS)
-def test_error_against_keras_by_default(name: str, calibrated: bool) -> None:
+def test_error_against_keras_by_default(name: str, calibrated: bool, tmp_path: Path) -> None:
     """ad01: one per cent of its output's range."""
-    graph, y, golden = predictions(name, calibrated)
+    graph, y, golden = predictions(name, calibrated, tmp_path)
     assert np.abs(y - golden).max() <= REGRESSIONS[name]
     assert all(node.fixed().width <= VALUE_WIDTH for node in graph)
 
@@ -66,14 +75,9 @@ def test_error_against_keras_by_default(name: str, calibrated: bool) -> None:
     ],
 )
 def test_explicit_precision_gives_the_bits_of_hls4ml(name: str, precision: str, file: str, tmp_path: Path) -> None:
-    model = MODELS / name / name
-    (tmp_path / "recipe.yml").write_text(
-        f"KerasJson: {model}.json\nKerasH5: {model}_weights.h5\nBackend: Vivado\n"
-        f"HLSConfig:\n  Model:\n    Precision: {precision}\n    ReuseFactor: 1\n"
-    )
-    (recipe,) = load_recipe(tmp_path / "recipe.yml")
     graph = read(name)
-    fixed = optimize(graph, Context(resolve_settings(recipe, layer_infos(graph)), backend=recipe.backend))
+    wanted = f"{{Model: {{Precision: '{precision}', ReuseFactor: 1}}}}"
+    fixed = optimize(graph, context_of(graph, tmp_path, wanted))
     golden = np.load(MODELS / name / file)
     integers, _ = emulate.quantize_inputs(fixed, {fixed.inputs[0].name: golden["x0"]})
     values = emulate.run(fixed, integers, [node.name for node in fixed]).values
