@@ -51,7 +51,7 @@ def test_command_lines():
         "--lint-only", "-Wall", "--no-timing", "--top-module", "top", "a.v", "b.v"]
     assert verilator.cc_arguments(["../a.v"], "top", ".") == [
         "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing", "--no-trace",
-        "--top-module", "top", "--Mdir", ".", "../a.v"]
+        "--output-split", "40000", "--top-module", "top", "--Mdir", ".", "../a.v"]
 
 
 def test_native_one_is_preferred(fake):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kbuild.emit.verilog.cells import Add, Cell, Multiply, Register, Signal, Table
+from kbuild.emit.verilog.cells import Add, Cell, Lookup, Multiply, Register, Signal, Table
 from kbuild.fixed import FixedType
 
 
@@ -38,7 +38,7 @@ class Module:
     @property
     def clocked(self) -> bool:
         """Whether it has a clock: some layers are only wires and logic."""
-        return any(isinstance(cell, Register) for _, cell in self.cells) or bool(self.tables)
+        return any(isinstance(cell, Register | Lookup) for _, cell in self.cells)
 
     @property
     def adders(self) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from kbuild.emit.target import Target
-from kbuild.emit.verilog.cells import Cell, Signal, operands
+from kbuild.emit.verilog.cells import Cell, Lookup, Signal, operands
 from kbuild.emit.verilog.design import Bus, Delay, Design, Instance, Module
 from kbuild.emit.verilog.layers import lower_of
 from kbuild.emit.verilog.limits import check
@@ -92,14 +92,16 @@ class _Lowering:
         results, cycle, time = net.align(list(signals.ravel()), 0)
         wire = self.names.new(f"{node.name}_out")
         bus = self._bus(node, wire)
+        cells = _used(net, results)
+        read = {cell.table for _, cell in cells if isinstance(cell, Lookup)}
         module = Module(
             name=module_name,
             about=self._about(node),
             inputs=tuple(self._bus(self.graph[name], ports[name]) for name in sources),
             output=self._bus(node, inner.new("y")),
-            cells=_used(net, results),
+            cells=cells,
             results=tuple(results),
-            tables=tuple(net.tables),
+            tables=tuple(table for table in net.tables if table.name in read),
         )
         inputs = tuple(self._wire(name, start) for name in sources)
         self.parts.append(Instance(self.names.new(node.name), module, inputs, wire))
