@@ -76,11 +76,10 @@ class Conv(Contraction):
         """With zeros between the inputs, only every `input_dilation`-th element of the window is one of them."""
         found = []
         axes = list(zip(self.kernel, self.dilation, self.input_dilation, strict=True))
-        for phase in product(*(range(f) for f in self.input_dilation)):
-            met = [[k for k in range(n) if (k * d - p) % f == 0] for (n, d, f), p in zip(axes, phase, strict=True)]
+        for phase in product(*(sorted({k * d % f for k in range(n)}) for n, d, f in axes)):
+            met = [[k for k in range(n) if k * d % f == p] for (n, d, f), p in zip(axes, phase, strict=True)]
             part = self.weight.data[np.ix_(*met)]
-            if part.size:
-                found.append(Tensor(part.reshape(-1, self.outputs), self.weight.type))
+            found.append(Tensor(part.reshape(-1, self.outputs), self.weight.type))
         return tuple(found)
 
     def _grouped(self, values: Array) -> Array:

@@ -71,7 +71,13 @@ class _Builder:
         if handler is None:
             raise config.error("this class is not supported")
         call = LayerCall(
-            config, layer.weights, inputs, self._layers[path], self._add, partial(self._part_layer, path), self._transpose
+            config,
+            layer.weights,
+            inputs,
+            self._layers[path],
+            self._add,
+            partial(self._part_layer, path),
+            self._transpose,
         )
         return [handler.build(call)]
 

@@ -84,7 +84,9 @@ class Config:
         value = _items(self.values.get(key))
         each = value if isinstance(value, list) and rank > 1 else [value] * rank
         found = [_items(v) if isinstance(_items(v), list) else [v, v] for v in each]
-        if len(found) != rank or not all(len(pair) == 2 and all(_is_integer(v) and v >= 0 for v in pair) for pair in found):
+        if len(found) != rank or not all(
+            len(pair) == 2 and all(_is_integer(v) and v >= 0 for v in pair) for pair in found
+        ):
             raise self._wrong(key, f"counts before and after, for {rank} axes" if rank > 1 else "two counts")
         return tuple((before, after) for before, after in found)
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kbuild.fixed import IntArray
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.names import Names
-from kbuild.fixed import IntArray
 from kbuild.ir import Graph, Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
@@ -123,14 +123,22 @@ class _Mover:
         if isinstance(op, Dense):
             return self._add(node, replace(op, weight=Tensor(op.weight.floats()[back])), sources, node.shape)
         self.orders[node.name] = order
-        return self._add(node, _indexed(op, lambda values: values[back]), sources, node.shape)
+        return self._add(
+            node, _indexed(op, lambda values: values[back] if len(values) > 1 else values), sources, node.shape
+        )
 
     def _ends_in_dense(self, node: Node) -> bool:
         """Whether the flattened value is read only by dense layers, perhaps after functions of single elements."""
-        users = self.graph.users[node.name]
-        if len(node.shape) != 1 or node.name in self.graph.outputs or not users:
-            return False
-        return all(isinstance(u.op, Dense) or (isinstance(u.op, _UNARY) and self._ends_in_dense(u)) for u in users)
+        waiting = [node]
+        while waiting:
+            value = waiting.pop()
+            users = self.graph.users[value.name]
+            if len(value.shape) != 1 or value.name in self.graph.outputs or not users:
+                return False
+            if not all(isinstance(user.op, Dense | Identity | Lut | Relu | Affine) for user in users):
+                return False
+            waiting += [user for user in users if not isinstance(user.op, Dense)]
+        return True
 
     def _plain(self, name: str) -> str:
         """The name of a node with the old value itself."""

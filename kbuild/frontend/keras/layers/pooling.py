@@ -1,0 +1,52 @@
+"""Pooling over windows and over all of the spatial axes."""
+
+from __future__ import annotations
+
+import math
+
+from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layers.convolution import padding_of, spatial_shape
+from kbuild.frontend.keras.layout import Build, channels_last
+from kbuild.ir import Node
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import Reduce
+
+
+def _pool(operation: str, rank: int) -> Build:
+    def build(call: LayerCall) -> Node:
+        lengths = spatial_shape(call, rank)
+        size = call.config.sizes("pool_size", rank, 2)
+        strides = call.config.sizes("strides", rank) if call.config.has("strides") else size
+        padding = padding_of(call, lengths, size, strides)
+        return call.add(Pool(operation, size, strides, padding))
+
+    return build
+
+
+def _global_pool(operation: str, rank: int) -> Build:
+    def build(call: LayerCall) -> Node:
+        lengths = spatial_shape(call, rank)
+        keepdims = call.config.flag("keepdims", False)
+        return call.add(Reduce(operation, tuple(range(rank)), math.prod(lengths), keepdims))
+
+    return build
+
+
+_NOTE = "pool_size, strides, padding valid or same, either data_format"
+_GLOBAL_NOTE = "keepdims, either data_format"
+
+HANDLERS = {
+    f"{word}Pooling{rank}D": Handler(channels_last(_pool(operation, rank)), _NOTE)
+    for word, operation in (("Max", "max"), ("Average", "average"))
+    for rank in (1, 2)
+} | {
+    f"Global{word}Pooling{rank}D": Handler(channels_last(_global_pool(operation, rank)), _GLOBAL_NOTE)
+    for word, operation in (("Max", "max"), ("Average", "mean"))
+    for rank in (1, 2)
+}
+# Keras' other names of the same classes
+HANDLERS |= {
+    name.replace("Pooling", "Pool").replace("Average", "Avg"): handler
+    for name, handler in HANDLERS.items()
+    if name.endswith("D")
+}
