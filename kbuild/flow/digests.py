@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -75,13 +75,6 @@ def code_digest(rooms: tuple[str, ...]) -> str:
         digest.update(f"{path.relative_to(ROOT if path.is_relative_to(ROOT) else PACKAGE)}\n".encode())
         digest.update(file_digest(path).encode())
     return digest.hexdigest()
-
-
-def code_files() -> Iterable[Path]:
-    """Every file whose content can change what a build makes: kbuild's modules and its data."""
-    yield from sorted(PACKAGE.rglob("*.py"))
-    for room in ("backends", "schemas"):
-        yield from _sources(room)
 
 
 def _sources(room: str) -> list[Path]:

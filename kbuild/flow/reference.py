@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 FILE, KERAS, FLOAT = "file", "keras", "float"
 _TIMEOUT = 600.0
-_BACKENDS = ("tensorflow", "torch", "jax")
+_LONGEST_NOTE = 160
+_FRAMEWORKS = ("tensorflow", "torch", "jax")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def predictions(build: Build, inputs: Mapping[str, FloatArray]) -> Predictions:
     except RecipeError:
         raise
     except KbuildError as error:
-        why = str(error).splitlines()[-1 if "\n" in str(error) else 0].strip()
+        why = (str(error).splitlines()[1:2] or [str(error)])[0].strip()[:_LONGEST_NOTE]  # Keras' own first error
         return Predictions(FLOAT, None, f"Keras could not predict, so the reference is the graph in float64 ({why})")
 
 
@@ -66,13 +68,20 @@ def keras_version() -> str | None:
     """Keras with the framework under it, as installed; None where either is missing. Neither is imported."""
     from importlib.metadata import PackageNotFoundError, version
 
-    under = [name for name in _BACKENDS if find_spec(name) is not None]
-    if find_spec("keras") is None or not under:
+    under = _framework()
+    if find_spec("keras") is None or under is None:
         return None
     try:
-        return " ".join(f"{name} {version(name)}" for name in ("keras", under[0]))
+        return " ".join(f"{name} {version(name)}" for name in ("keras", under))
     except PackageNotFoundError:
         return None
+
+
+def _framework() -> str | None:
+    """What Keras computes with: the user's choice, else the first that is installed."""
+    installed = [name for name in _FRAMEWORKS if find_spec(name) is not None]
+    chosen = os.environ.get("KERAS_BACKEND")
+    return chosen if chosen in installed else next(iter(installed), None)
 
 
 def identity(build: Build) -> str:
@@ -116,6 +125,7 @@ def _ask_keras(build: Build, inputs: list[FloatArray], target: Path) -> None:
             cwd=Path(scratch),
             log=Path(scratch, "keras.log"),
             timeout=_TIMEOUT,
+            env={"KERAS_BACKEND": _framework() or ""},
         )
 
 
