@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kbuild.emit.target import Target
+from kbuild.emit.verilog import testbench
 from kbuild.emit.verilog.design import Design
 from kbuild.emit.verilog.lower import lower
 from kbuild.emit.verilog.text import file, module, table
@@ -14,9 +15,11 @@ __all__ = ["emit", "lower", "print_design"]
 
 
 def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
-    """The files of the project: `firmware/*.v`."""
+    """The files of the project: `firmware/` and, to run it by hand, `tb/` and a Makefile."""
     design = lower(graph, target)
-    return {f"firmware/{name}": text for name, text in print_design(design).items()}
+    printed = print_design(design)
+    sources = [name for name in printed if name.endswith(".v")]
+    return {**{f"firmware/{name}": text for name, text in printed.items()}, **testbench.files(design, sources)}
 
 
 def print_design(design: Design) -> dict[str, str]:

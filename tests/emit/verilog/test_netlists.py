@@ -146,3 +146,13 @@ def test_too_large_a_model_is_refused_at_once() -> None:
 def test_the_same_bytes_every_time() -> None:
     graph = random_graph(3)
     assert emit(graph, target()) == emit(random_graph(3), target())
+
+
+def test_testbench_and_makefile() -> None:
+    graph = random_graph(3)
+    files = emit(graph, target())
+    assert {"tb/testbench.sv", "Makefile", "firmware/myproject.v", "firmware/kb_delay.v"} <= set(files)
+    assert all(f"firmware/{name}" in files for name in print_design(lower(graph, target())))
+    texts = [text for text in files.values() if isinstance(text, str)]
+    assert len(texts) == len(files) and not any("@" in text.replace("@(posedge", "").replace("@(negedge", "")
+                                                for text in texts)
