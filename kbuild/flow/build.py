@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kbuild.config import LayerSettings, Recipe, resolve_settings
 from kbuild.config.capability import check_recipe
@@ -20,6 +21,9 @@ from kbuild.flow.output import Content, Entry, Output
 from kbuild.flow.stage import Stage
 from kbuild.flow.stages import STAGES, descendants, stage_named
 from kbuild.ir import Graph
+
+if TYPE_CHECKING:
+    from kbuild.emit.verilog.design import Design
 
 _LAST_CHECK = "optimize"
 DONE, UP_TO_DATE, CACHED, SKIPPED, FAILED = "done", "up to date", "from cache", "skipped", "failed"
@@ -57,6 +61,7 @@ class Build:
         self._skips: dict[str, str | None] = {}
         self.files_read: dict[Path, FileStamp] = {}
         self._settings: dict[str, LayerSettings] | None = None
+        self._design: Design | None = None
         self._held_back: list[Callable[[], None]] | None = None
 
     # -- what stages ask for ---------------------------------------------------------------------
@@ -81,6 +86,16 @@ class Build:
 
                 self._graphs[name] = load(artifact.folder, op_class)
             return self._graphs[name]
+
+    def design(self) -> Design:
+        """The Verilog design of a backend that prints Verilog."""
+        with self._locks["optimize"]:
+            if self._design is None:
+                from kbuild.emit.verilog import lower
+                from kbuild.flow.target import target_of
+
+                self._design = lower(self.graph("optimize"), target_of(self.recipe))
+            return self._design
 
     def remember(self, name: str, graph: Graph) -> None:
         """Keep a graph that was made just now, so that it need not be read back."""

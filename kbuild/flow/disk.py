@@ -22,6 +22,9 @@ _REMEDIES = {
 }
 
 
+_WHOLE_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextlib.contextmanager
 def disk_errors(what: str) -> Iterator[None]:
     """Turn what the disk refuses into a StageError that says so. `what` is the thing being written or read."""
@@ -30,7 +33,7 @@ def disk_errors(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES:
             raise
-        place = f" ({error.filename})" if error.filename else ""
+        place = f" ({error.filename})" if error.filename and error.errno not in _WHOLE_DISK else ""
         raise StageError(f"{what}: {_REMEDIES[error.errno]}{place}") from error
 
 

@@ -10,7 +10,6 @@ from kbuild.errors import RecipeError
 from kbuild.fixed import IntArray
 from kbuild.flow.comparison import Engine
 from kbuild.flow.digests import code_digest, value_digest
-from kbuild.flow.target import target_of
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -78,12 +77,11 @@ def _csim(build: Build) -> Engine:
 
 
 def _rtl(build: Build) -> Engine:
-    from kbuild.emit.verilog import lower
     from kbuild.emit.verilog.simulation import sources
     from kbuild.engines import rtl
 
     graph = build.graph("optimize")
-    design = lower(graph, target_of(build.recipe))
+    design = build.design()
     texts = [build.artifact("emit").digest, sources(design)]
     key = value_digest([texts, identities(build.recipe.backend), code_digest(("engines/rtl", "tools", "emit/verilog"))])
 

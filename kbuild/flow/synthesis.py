@@ -59,20 +59,25 @@ class Open:
         for name in names:
             shutil.copyfile(netlist.path(name), work / name)
         report = from_text(SynthesisReport, netlist.text(_REPORT), _REPORT)
-        report = replace(report, timing=Timing(None, recipe.clock_period, None))
+        # every design that kbuild prints as Verilog takes a sample each cycle
+        timing = Timing(None, recipe.clock_period, None)
+        report = replace(report, timing=timing, latency_cycles=build.design().latency, interval_cycles=1)
         if not recipe.synthesis.place_and_route:
             return report
         build.tell("synthesize", "placing and routing")
-        return nextpnr.place_and_route(
+        own = Path(shutil.copyfile(netlist.path(yosys.NETLIST), work / yosys.NETLIST))
+        placed = nextpnr.place_and_route(
             report,
             recipe.fpga,
             workdir=work,
-            netlist=Path(shutil.copyfile(netlist.path(yosys.NETLIST), work / yosys.NETLIST)),
+            netlist=own,
             seed=recipe.synthesis.seed,
             constraints=recipe.synthesis.constraints,
             project=folder,
             announce=lambda text: build.tell("synthesize", text),
         )
+        own.unlink()  # large, and made again by the script
+        return placed
 
 
 def _netlist(build: Build) -> Artifact:

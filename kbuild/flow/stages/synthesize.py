@@ -27,7 +27,7 @@ class Synthesize(Stage):
 
     name = "synthesize"
     after = ("emit",)
-    rooms = ("tools", "report", "backends", "config", "flow/synthesis", "flow/stages/synthesize")
+    rooms = ("tools", "report", "backends", "config", "emit", "flow/synthesis", "flow/stages/synthesize")
 
     def skip(self, build: Build) -> str | None:
         recipe = build.recipe
