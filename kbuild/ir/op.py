@@ -57,6 +57,10 @@ class Op(ABC):
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         """The type of the result before it is cast: it holds every possible result exactly, where that is finite."""
 
+    def is_finite(self, types: Sequence[FixedType]) -> bool:
+        """Whether results have finite binary forms, so that `infer_type` holds each; else its LSB is no finest one."""
+        return True
+
     @abstractmethod
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount

@@ -31,7 +31,7 @@ def divide_into(
 ) -> IntArray:
     """Cast the exact quotients `q / divisor * 2**-fraction` with one rounding; divisors > 0, broadcast to q."""
     shift = fraction - to.fraction
-    if isinstance(divisor, int) and divisor & (divisor - 1) == 0:
+    if isinstance(divisor, int) and is_power_of_two(divisor):
         return cast_into(q, fraction + divisor.bit_length() - 1, to, overflow)
     if shift < 0:
         q, shift = shift_left(q, -shift), 0
@@ -63,6 +63,11 @@ def quantize_quotient(q: IntArray, divisor: IntArray, mode: Quantization) -> Int
     if mode is Quantization.RND_INF:
         return nearest_ties_up - (tie & negative)
     return nearest_ties_up - (tie & (nearest_ties_up % 2 == 1))
+
+
+def is_power_of_two(n: int) -> bool:
+    """Whether n >= 1 is a power of two."""
+    return n & (n - 1) == 0
 
 
 def mean_type(x: FixedType, count: int) -> FixedType:

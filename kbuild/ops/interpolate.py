@@ -11,7 +11,7 @@ import numpy as np
 
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import divide_into, mean_type, summable
+from kbuild.ops.casting import divide_into, is_power_of_two, mean_type, summable
 from kbuild.ops.windows import Array, at_least, per_axis
 
 
@@ -44,6 +44,9 @@ class Interpolate(Op):
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         return mean_type(types[0], self.divisor)
+
+    def is_finite(self, types: Sequence[FixedType]) -> bool:
+        return is_power_of_two(self.divisor)
 
     def _scaled(self, x: Array) -> Array:
         """The interpolation of x [B, *shape], times the divisor."""

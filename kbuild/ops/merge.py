@@ -12,7 +12,7 @@ import numpy as np
 from kbuild.fixed import FixedType, FloatArray, IntArray, bits_of, compact, product_type, shift_left, type_for, wide
 from kbuild.fixed import union_type as union
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import divide_into
+from kbuild.ops.casting import divide_into, is_power_of_two
 
 KINDS = ("add", "subtract", "multiply", "average", "maximum", "minimum")
 
@@ -55,6 +55,9 @@ class Merge(Op):
         # A mean of 2**k values has k more fraction bits. Any other has no finite form: it gets those of the next power.
         count, extra = len(types), (len(types) - 1).bit_length()
         return type_for((sum(lows) << extra) // count, -(-(sum(highs) << extra) // count), fraction + extra)
+
+    def is_finite(self, types: Sequence[FixedType]) -> bool:
+        return self.operation != "average" or is_power_of_two(len(types))
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount

@@ -11,7 +11,7 @@ import numpy as np
 
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into, divide_into, mean_type, summable
+from kbuild.ops.casting import cast_into, divide_into, is_power_of_two, mean_type, summable
 from kbuild.ops.windows import Array, Pairs, at_least, per_axis, positions, spread, windows
 
 KINDS = ("max", "average")
@@ -55,6 +55,12 @@ class Pool(Op):
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         return types[0].plain() if self.operation == "max" else mean_type(types[0], math.prod(self.size))
+
+    def is_finite(self, types: Sequence[FixedType]) -> bool:
+        if self.operation == "max":
+            return True
+        cut = any(n > 2 and any(pair) for n, pair in zip(self.size, self.padding, strict=True))
+        return is_power_of_two(math.prod(self.size)) and not cut
 
     def counts(self, shape: Shape) -> IntArray:
         """How many elements of an input of this shape are in the window of each position, [*positions]."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact, type_for
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import divide_into, mean_type, summable
+from kbuild.ops.casting import divide_into, is_power_of_two, mean_type, summable
 from kbuild.ops.windows import Array
 
 KINDS = ("sum", "mean", "max", "min")
@@ -52,6 +52,9 @@ class Reduce(Op):
         if self.operation == "sum":
             return type_for(x.min * self.count, x.max * self.count, x.fraction)
         return mean_type(x, self.count) if self.operation == "mean" else x.plain()
+
+    def is_finite(self, types: Sequence[FixedType]) -> bool:
+        return self.operation != "mean" or is_power_of_two(self.count)
 
     def _combined(self, x: Array) -> Array:
         """x [B, *shape] with the axes combined; a mean is only summed."""

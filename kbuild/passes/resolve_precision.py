@@ -66,7 +66,10 @@ class Resolver:
         if given is not None:
             return given
         exact = op.infer_type(self.types)
-        if exact.width <= self.width:
+        if not op.is_finite(self.types):  # a quotient: all the bits that there are
+            fraction = max(exact.fraction, self.width - exact.integer) + 1
+            exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
+        elif exact.width <= self.width:
             return exact.plain()
         return fitted_type(exact, self.width, _span(op.interval(self.intervals)), self.seen)
 

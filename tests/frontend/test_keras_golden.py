@@ -48,7 +48,15 @@ def test_agrees_with_keras(path: Path) -> None:
 
 
 # Models that others trained and published, by where their file is and what it holds
-_READABLE = ("KERAS_1layer", "KERAS_3layer", "KERAS_3layer_batch_norm", "KERAS_dense_16x200x200x200x200x200x5", "ad01")
+_READABLE = (
+    "KERAS_1layer",
+    "KERAS_3layer",
+    "KERAS_3layer_batch_norm",
+    "KERAS_conv1d_small",
+    "KERAS_conv2d_model",
+    "KERAS_dense_16x200x200x200x200x200x5",
+    "ad01",
+)
 
 
 @pytest.mark.skipif(PUBLISHED is None, reason="KBUILD_MODELS does not name the folder of the published models")
