@@ -10,6 +10,7 @@ that nothing ever wraps unasked.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -23,6 +24,7 @@ IntArray = NDArray[Any]  # int64, or object holding Python integers
 FloatArray = NDArray[np.float64]
 
 MAX_WIDTH = 1024
+_BLOCK = 1 << 15  # values at a time, so that the steps of a conversion stay in the processor's cache
 INT64_BITS = 62  # headroom of one bit over the sign: adding half an LSB before a shift cannot overflow
 
 
@@ -306,27 +308,42 @@ def from_float(x: Any, to: FixedType) -> IntArray:
     Raises ValueError for NaN and infinities, which no fixed-point type can hold.
     """
     values = np.asarray(x, dtype=np.float64)
-    if not np.isfinite(values).all():
+    if values.size == 0:
+        return values.astype(np.int64)
+    least, largest = float(values.min()), float(values.max())
+    if not (math.isfinite(least) and math.isfinite(largest)):
         raise ValueError("NaN or infinity cannot become fixed point")
     with np.errstate(over="ignore", under="ignore"):  # what does not fit a double is rounded exactly below
-        scaled = np.ldexp(values, to.fraction)
-    magnitude = np.abs(scaled)
-    tiny = (magnitude < 2.0**-1000) & (values != 0)
-    if values.size and (float(magnitude.max()) >= 2.0**INT64_BITS or tiny.any()):
+        ends = np.ldexp([least, largest], to.fraction)
+        lost = to.fraction < 0 and bool((np.abs(np.ldexp(values, to.fraction))[values != 0] < 2.0**-1000).any())
+    if lost or float(np.abs(ends).max()) >= 2.0**INT64_BITS:
         return limit(_round_exactly(values, to), to)
-    return limit(_round_floats(scaled, to.quantization), to)
+    rounded = np.empty(values.shape, np.int64)
+    flat, target = values.reshape(-1), rounded.reshape(-1)
+    for start in range(0, values.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        target[block] = _round_floats(scale(flat[block], to.fraction), to.quantization)
+    inside = to.floor <= ends[0] - 1 and ends[1] + 1 <= to.max  # rounding moves a value by less than one
+    return rounded if inside else limit(rounded, to)
+
+
+def scale(x: FloatArray, exponent: int) -> FloatArray:
+    """`x * 2**exponent`: a multiplication, which is far faster than ldexp, where the factor is a normal number."""
+    return x * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(x, exponent)
 
 
 def _round_floats(y: FloatArray, mode: Quantization) -> IntArray:
+    if mode in (Quantization.TRN, Quantization.RND):
+        floor = np.floor(y)
+        # The distance from the floor is not exact for a small negative number, but it never crosses a half.
+        up = None if mode is Quantization.TRN else y - floor >= 0.5
+        q = floor.astype(np.int64)
+        return q if up is None else np.add(q, up, out=q)
     whole = np.trunc(y)
     rest = np.abs(y - whole)  # exact, which the distance from the floor of a small negative number is not
     tie, negative = rest == 0.5, y < 0
-    if mode is Quantization.TRN:
-        away = negative & (rest > 0)
-    elif mode is Quantization.TRN_ZERO:
+    if mode is Quantization.TRN_ZERO:
         away = np.zeros(y.shape, bool)
-    elif mode is Quantization.RND:
-        away = (rest > 0.5) | (tie & ~negative)
     elif mode is Quantization.RND_MIN_INF:
         away = (rest > 0.5) | (tie & negative)
     elif mode is Quantization.RND_ZERO:
@@ -353,4 +370,4 @@ def to_float(q: IntArray, of: FixedType) -> FloatArray:
     if q.dtype == object and bits_of(q) > 53:
         flat = [float(int(v) * of.lsb) for v in q.ravel()]
         return np.array(flat, dtype=np.float64).reshape(q.shape)
-    return np.ldexp(q.astype(np.float64), -of.fraction)
+    return scale(q.astype(np.float64), -of.fraction)

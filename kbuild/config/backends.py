@@ -50,9 +50,20 @@ def load_backend(name: str) -> Backend:
 def _read(folder: str, text: str) -> Backend:
     import yaml
 
-    data: dict[str, Any] = yaml.load(text, Loader=yaml.SafeLoader)
-    known = {"name", "tool", "dialect", "default_part", "clock_uncertainty", "io_types", "strategies", "ops",
-             "reuse_factor", "limits"}
+    loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    data: dict[str, Any] = yaml.load(text, Loader=loader)
+    known = {
+        "name",
+        "tool",
+        "dialect",
+        "default_part",
+        "clock_uncertainty",
+        "io_types",
+        "strategies",
+        "ops",
+        "reuse_factor",
+        "limits",
+    }
     missing = known - set(data)
     if missing:
         raise ValueError(f"backends/{folder}/target.yml lacks {', '.join(sorted(missing))}")

@@ -35,9 +35,10 @@ class Tensor:
     @cached_property
     def digest(self) -> str:
         """A name for the content: type, shape and values."""
-        head = f"{self.type}{list(self.shape)}".encode()
-        body = repr(self.data.ravel().tolist()).encode() if self.data.dtype == object else self.data.tobytes()
-        return hashlib.sha256(head + body).hexdigest()[:32]
+        found = hashlib.sha256(f"{self.type}{list(self.shape)}".encode())
+        wide = self.data.dtype == object
+        found.update(repr(self.data.ravel().tolist()).encode() if wide else self.data.reshape(-1).view(np.uint8).data)
+        return found.hexdigest()[:32]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tensor) and self.digest == other.digest

@@ -39,7 +39,8 @@ def exact_sum_bounds(
     w = shift_left(weight.data, fraction - x.fraction - weight.fixed().fraction)
     if bits_of(w) + x.width + int(w.shape[-2]).bit_length() > INT64_BITS:
         w = wide(w)
-    positive, negative = np.where(w > 0, w, 0).sum(axis=-2), np.where(w < 0, w, 0).sum(axis=-2)
+    positive = np.maximum(w, 0).sum(axis=-2)
+    negative = w.sum(axis=-2) - positive
     low, high = positive * x.min + negative * x.max, positive * x.max + negative * x.min
     if bias is not None:
         offset = wide(shift_left(bias.data, fraction - bias.fixed().fraction))

@@ -50,8 +50,8 @@ class Dense(Contraction):
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
         weight = self.weight.floats()
-        positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
-        low = inputs[0].low @ positive + inputs[0].high @ negative
-        high = inputs[0].high @ positive + inputs[0].low @ negative
-        bias = 0.0 if self.bias is None else self.bias.floats()
-        return Interval(low + bias, high + bias)
+        middle = (inputs[0].low + inputs[0].high) / 2 @ weight
+        reach = (inputs[0].high - inputs[0].low) / 2 @ np.abs(weight)
+        if self.bias is not None:
+            middle = middle + self.bias.floats()
+        return Interval(middle - reach, middle + reach)
