@@ -31,13 +31,17 @@ DONE, UP_TO_DATE, CACHED, SKIPPED, FAILED = "done", "up to date", "from cache", 
 
 @dataclass(frozen=True)
 class Event:
-    """What happens to a stage. `status` is None when it starts or tells `detail` of its progress."""
+    """What happens to a stage. `status` is None when it starts or tells `detail` of its progress.
+
+    A `lasting` detail is worth a line of its own, the others tell what the stage is at for as long as it is.
+    """
 
     recipe: str
     stage: str
     status: str | None = None
     seconds: float = 0.0
     detail: str | None = None
+    lasting: bool = False
 
 
 Listener = Callable[[Event], None]
@@ -124,9 +128,9 @@ class Build:
             self._settings = resolve_settings(self.recipe, layer_infos(self.graph("parse")))
         return self._settings
 
-    def tell(self, stage: str, detail: str) -> None:
-        """Say what a stage is at."""
-        self._listener(Event(self.recipe.name, stage, None, 0.0, detail))
+    def tell(self, stage: str, detail: str, lasting: bool = False) -> None:
+        """Say what a stage is at, or (`lasting`) something that is to be read afterwards, too."""
+        self._listener(Event(self.recipe.name, stage, None, 0.0, detail, lasting))
 
     # -- running stages --------------------------------------------------------------------------
 
@@ -138,11 +142,9 @@ class Build:
         turn out to be wrong, and a wrong recipe writes nothing.
         """
 
-        def waiting() -> None:
-            self.tell(stages_first, "waiting for another build of this OutputDir")
-
-        stages_first = next(iter(stages), "validate")
-        with self.cache.in_use(), self.output.session(waiting):
+        first = next(iter(stages))
+        waiting = "waiting for another build of this OutputDir"
+        with self.cache.in_use(), self.output.session(lambda: self.tell(first, waiting, lasting=True)):
             self._held_back = [] if _LAST_CHECK in stages else None
             yield
 
@@ -192,6 +194,8 @@ class Build:
             raise
         seconds = round(time.monotonic() - started, 3)
         self._publish(stage, Entry(stamp, {}, artifact.digest, status, seconds), files)
+        for remark in stage.remarks(artifact):
+            self.tell(stage.name, remark, lasting=True)
         return status, None
 
     def _publish(self, stage: Stage, entry: Entry, files: Mapping[str, Content]) -> None:
@@ -208,7 +212,7 @@ class Build:
         self._held_back = None
 
     def _waiting(self, stage: str) -> Callable[[], None]:
-        return lambda: self.tell(stage, "waiting for another build that is making the same")
+        return lambda: self.tell(stage, "waiting for another build that is making the same", lasting=True)
 
 
 def _silent(event: Event) -> None:

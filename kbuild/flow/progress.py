@@ -32,8 +32,7 @@ def showing(stream: TextIO | None = None, many: bool = False) -> Iterator[Listen
 
 def line(event: Event, many: bool) -> str:
     """One finished stage as a line: `simulate: done in 1.2 s`, `synthesize: skipped: no vivado here`."""
-    name = f"{event.stage}:{event.recipe}" if many else event.stage
-    text = f"{name}: {event.status}"
+    text = f"{_name(event, many)}: {event.status}"
     if event.status in ("done", "from cache"):
         text += f" in {event.seconds:.2f} s"
     elif event.status == "skipped" and event.detail:
@@ -41,12 +40,16 @@ def line(event: Event, many: bool) -> str:
     return text
 
 
+def _name(event: Event, many: bool) -> str:
+    return f"{event.stage}:{event.recipe}" if many else event.stage
+
+
 def _plain(stream: TextIO, many: bool) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
         if event.status is not None:
             print(line(event, many), file=stream, flush=True)
-        elif event.detail is not None and event.detail.startswith("waiting"):
-            print(f"{event.stage}: {event.detail}", file=stream, flush=True)
+        elif event.lasting:
+            print(f"{_name(event, many)}: {event.detail}", file=stream, flush=True)
 
     return listen
 
@@ -75,9 +78,12 @@ class _Live:
             if event.status is None:
                 started = self._running.get(key, (time.monotonic(), ""))[0]
                 self._running[key] = (started, event.detail or "")
-                return
-            self._running.pop(key, None)
-        self._console.print(self._finished(event))
+            else:
+                self._running.pop(key, None)
+        if event.lasting:
+            self._console.print(f"{_name(event, self._many):<{_NAME_WIDTH}} {event.detail}", markup=False)
+        elif event.status is not None:
+            self._console.print(self._finished(event))
 
     def _finished(self, event: Event) -> Text:
         from rich.text import Text
@@ -95,7 +101,7 @@ class _Live:
             running = list(self._running.items())
         text = Text()
         for (recipe, stage), (started, detail) in running:
-            name = f"{stage}:{recipe}" if self._many else stage
+            name = _name(Event(recipe, stage), self._many)
             text.append(f"{name:<{_NAME_WIDTH}} ", "bold")
             text.append(f"{now - started:5.1f} s  {detail}\n", "cyan")
         return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -55,3 +55,7 @@ class Stage(ABC):
     def check(self, build: Build, artifact: Artifact) -> None:
         """Raise StageError when what was made is not what the recipe demands. The outputs are written even so."""
         return
+
+    def remarks(self, artifact: Artifact) -> Sequence[str]:
+        """What a user should know of an artifact that passes."""
+        return ()

@@ -74,7 +74,7 @@ class Open:
             seed=recipe.synthesis.seed,
             constraints=recipe.synthesis.constraints,
             project=folder,
-            announce=lambda text: build.tell("synthesize", text),
+            announce=lambda text: build.tell("synthesize", text, lasting=True),
         )
         own.unlink()  # large, and made again by the script
         return placed
@@ -102,7 +102,7 @@ def _netlist(build: Build) -> Artifact:
             clock_period_ns=recipe.clock_period,
             effort=effort,
             project=folder,
-            announce=lambda text: build.tell("synthesize", text),
+            announce=lambda text: build.tell("synthesize", text, lasting=True),
         )
         discard(folder, copied)
         for path in work.iterdir():

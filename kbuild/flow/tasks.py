@@ -18,7 +18,7 @@ from typing import Any
 from kbuild.config import load_recipe
 from kbuild.config.build import recipe_name
 from kbuild.errors import KbuildError
-from kbuild.flow.build import Build, Event
+from kbuild.flow.build import SKIPPED, Build, Event
 from kbuild.flow.progress import line
 from kbuild.flow.stages import STAGES
 
@@ -75,7 +75,10 @@ def _builds(path: str) -> list[Build]:
 
 
 def _tell(event: Event) -> None:
-    if event.status == "skipped":
+    """doit itself shows what runs and what is up to date."""
+    if event.lasting:
+        print(f"{event.stage}:{event.recipe}: {event.detail}", flush=True)
+    elif event.status == SKIPPED:
         print(line(event, many=True), flush=True)
 
 

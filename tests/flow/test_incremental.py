@@ -265,3 +265,16 @@ def test_a_reference_from_a_file(project: Make) -> None:
     np.save(recipe.parent / "ref.npy", np.eye(10)[labels][:-1])
     with pytest.raises(RecipeError, match=r"Validation.Reference: ref.npy has 359 samples, the inputs have 360"):
         build(recipe)
+
+
+def test_an_overflow_is_told_with_what_would_be_enough(project: Make) -> None:
+    recipe = project(HLSConfig="{Model: {Precision: 'fixed<10,3>'}}")
+    events: list[Event] = []
+    scheduler.run([Build(one, listener=events.append) for one in load_recipe(recipe)], scheduler.plan("simulate"))
+    told = [event.detail for event in events if event.lasting]
+    layers = [layer for layer in reports(recipe)["simulate"]["layers"] if layer["overflows"]]
+    assert layers and told == [
+        f"the layer {layer['name']} overflows {layer['overflows']} times in {layer['type']}; "
+        f"{layer['enough_integer_bits']} integer bits would be enough"
+        for layer in layers
+    ]

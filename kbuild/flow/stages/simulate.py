@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from kbuild.flow.inputs import input_source, labels_source, reference_source
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
-from kbuild.report.records import SimulationReport, Validation
+from kbuild.report.records import LayerResult, SimulationReport, Validation
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -92,6 +92,20 @@ class Simulate(Stage):
             )
         budget.demand(budget.lines(build.recipe.budget, None, report))
 
+    def remarks(self, artifact: Artifact) -> Sequence[str]:
+        report = from_text(SimulationReport, artifact.text(_FILE), _FILE)
+        if report.dataset.source == "random":  # over the whole range of the inputs: most models overflow there
+            return report.notes
+        return [*report.notes, *(overflow_text(layer) for layer in report.layers if layer.overflows)]
+
+
+def overflow_text(layer: LayerResult) -> str:
+    """The sentence about a layer that overflows."""
+    return (
+        f"the layer {layer.name} overflows {layer.overflows} times in {layer.type}; "
+        f"{layer.enough_integer_bits} integer bits would be enough"
+    )
+
 
 def _judged(build: Build, artifact: Artifact) -> SimulationReport:
     """The report with what the recipe demands of it."""
@@ -106,11 +120,6 @@ def _judged(build: Build, artifact: Artifact) -> SimulationReport:
 
 
 def _hint(report: SimulationReport) -> str:
-    """The layer to look at first: the first that overflows, else the one with the largest error."""
-    for layer in report.layers:
-        if layer.overflows:
-            return (
-                f"; the layer {layer.name} overflows {layer.overflows} times in {layer.type}: "
-                f"{layer.enough_integer_bits} integer bits would be enough"
-            )
-    return ""
+    """The layer to look at first: the first that overflows."""
+    layer = next((layer for layer in report.layers if layer.overflows), None)
+    return "" if layer is None else f"; {overflow_text(layer)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,9 @@ class Synthesize(Stage):
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         made = {name: artifact.path(name) for name in artifact.files if name != _FILE}
         return {REPORT: artifact.path(_FILE), **made}
+
+    def remarks(self, artifact: Artifact) -> Sequence[str]:
+        return from_text(SynthesisReport, artifact.text(_FILE), _FILE).notes
 
     def check(self, build: Build, artifact: Artifact) -> None:
         report = from_text(SynthesisReport, artifact.text(_FILE), _FILE)
