@@ -18,6 +18,7 @@ from kbuild.emit.verilog.cells import (
     Signal,
     Slice,
     Table,
+    constant,
     width_of,
 )
 from kbuild.emit.verilog.design import Bus, Module
@@ -83,8 +84,8 @@ def expression(signal: Signal, cell: Cell, buses: dict[str, Bus]) -> str:
     match cell:
         case Port(bus, offset):
             return _part(bus, buses[bus].width, offset, offset + width)
-        case Add(a, b, a_shift, b_shift, subtract):
-            return f"{operand(a, width, a_shift)} {'-' if subtract else '+'} {operand(b, width, b_shift)}"
+        case Add():
+            return _sum(cell, width)
         case Slice(a, at):
             return operand(a, width, -at) if at < 0 else field(a, at, width)
         case Select(condition, a, b):
@@ -104,6 +105,21 @@ def expression(signal: Signal, cell: Cell, buses: dict[str, Bus]) -> str:
                 return f"{operand(a, a.width)} * {operand(b, b.width)}"
             return f"{_factor(a)} * {_factor(b)}"
     raise TypeError(f"{type(cell).__name__} is not an expression")
+
+
+def _sum(cell: Add, width: int) -> str:
+    """A sum or difference; low bits that one operand alone decides are not part of the adder."""
+    a, a_shift, b, b_shift = cell.a, cell.a_shift, cell.b, cell.b_shift
+    operator = "-" if cell.subtract else "+"
+    if b_shift == 0 and a_shift > 0 and not cell.subtract:
+        a, a_shift, b, b_shift = b, b_shift, a, a_shift
+    if b.constant:
+        twos = (b.low & -b.low).bit_length() - 1
+        b, b_shift = constant(b.low >> twos), b_shift + twos
+    if a_shift > 0 or a.constant or not 0 < b_shift < width:
+        return f"{operand(a, width, a_shift)} {operator} {operand(b, width, b_shift)}"
+    high = width - b_shift
+    return f"{{{field(a, b_shift, high)} {operator} {operand(b, high)}, {field(a, 0, b_shift)}}}"
 
 
 def _factor(a: Signal) -> str:
