@@ -29,7 +29,7 @@ _PROGRAMS = (
     "g++", "clang++", "verilator", "yosys", "nextpnr-ecp5", "nextpnr-ice40", "ecppack", "icepack",
     "vivado", "vivado_hls", "vitis_hls", "vitis-run", "v++",
 )  # fmt: skip
-_VARIABLES = ("CXX", "KBUILD_CACHE", "VIRTUAL_ENV")
+_VARIABLES = ("CXX", "KBUILD_CACHE", "KERAS_BACKEND", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)

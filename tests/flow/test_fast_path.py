@@ -64,7 +64,7 @@ def test_a_file_written_in_the_tick_of_the_stamp_is_read_again(tmp_path: Path) -
     assert unchanged(path, [], "report") is None
 
 
-@pytest.mark.parametrize("variable", ["CXX", "VIRTUAL_ENV"])
+@pytest.mark.parametrize("variable", ["CXX", "KERAS_BACKEND", "PYTHONPATH", "VIRTUAL_ENV"])
 def test_another_environment_is_seen(
     stamped: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
