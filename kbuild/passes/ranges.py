@@ -9,19 +9,29 @@ import numpy as np
 from kbuild.emulate import float_values
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
+from kbuild.ir.text import tensors
+from kbuild.ops.gather import Gather, index_type
 from kbuild.passes.context import VALUE_WIDTH, Context
 
 DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
 MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little
 CALIBRATION_SAMPLES = 4096
 SYNTHETIC_SAMPLES = 512
+SAMPLES_TIMES_WEIGHTS = 1 << 31  # so that large models calibrate in a second, on fewer samples
+LEAST_SAMPLES = 64
 
 
-def input_type(node: Node, context: Context) -> FixedType:
-    """The type of a model input: the user's, else from its data, else from its declared range, else fixed<16,6>."""
+def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
+    """The type of a model input: the user's, else from its data, else from its declared range, else fixed<16,6>.
+
+    An input of indices has the type that holds them all, whichever of them are in the data.
+    """
     given = context.type_of(node, "result")
     if given is not None:
         return given
+    rows = _rows_read(graph, node)
+    if rows is not None:
+        return index_type(rows)
     data = context.calibration.get(node.name)
     if data is not None and data.size:
         return data_type(data)
@@ -29,6 +39,18 @@ def input_type(node: Node, context: Context) -> FixedType:
         low, high = context.ranges[node.name]
         return range_type(low, high, VALUE_WIDTH)
     return DEFAULT_INPUT
+
+
+def _rows_read(graph: Graph, node: Node) -> int | None:
+    """The number of rows of the largest table that the value is an index of; None where it has another use."""
+    found = 0
+    for user in graph.users[node.name]:
+        moved = user.op.kind in ("identity", "reshape", "transpose") and user.name not in graph.outputs
+        rows = user.op.rows if isinstance(user.op, Gather) else _rows_read(graph, user) if moved else None
+        if rows is None:
+            return None
+        found = max(found, rows)
+    return found or None
 
 
 def data_type(data: FloatArray) -> FixedType:
@@ -91,8 +113,15 @@ def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> 
     `types` are the types of the inputs. Where data are missing for some inputs, all are synthetic.
     """
     if all(node.name in context.calibration for node in graph.inputs):
-        inputs = {node.name: context.calibration[node.name][:CALIBRATION_SAMPLES] for node in graph.inputs}
+        samples = _affordable(graph, CALIBRATION_SAMPLES)
+        inputs = {node.name: context.calibration[node.name][:samples] for node in graph.inputs}
     else:
         bounds = {node.name: input_bounds(node, types[node.name], context) for node in graph.inputs}
-        inputs = synthetic_inputs(graph, bounds, SYNTHETIC_SAMPLES)
+        inputs = synthetic_inputs(graph, bounds, _affordable(graph, SYNTHETIC_SAMPLES))
     return {name: (float(value.min()), float(value.max())) for name, value in float_values(graph, inputs)}
+
+
+def _affordable(graph: Graph, wanted: int) -> int:
+    """As many samples as are wanted, or as the size of the model allows."""
+    weights = sum(tensor.data.size for tensor in tensors(graph).values())
+    return max(min(wanted, SAMPLES_TIMES_WEIGHTS // max(weights, 1)), LEAST_SAMPLES)

@@ -8,7 +8,7 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
@@ -40,6 +41,13 @@ class Resolver:
     seen: Span
     context: Context
     inside: Mapping[str, Span]
+    known: dict[Op, Interval] = field(default_factory=dict)
+
+    def interval_of(self, op: Op) -> Interval:
+        """Bounds of the typed op's result before its cast; worked out once, since it reads every weight."""
+        if op not in self.known:
+            self.known[op] = op.interval(self.intervals)
+        return self.known[op]
 
     @property
     def width(self) -> int:
@@ -58,7 +66,8 @@ class Resolver:
 
     def constant(self, tensor: Tensor, variable: str) -> Tensor:
         """A float constant as integers of the given type, or of the best one of the value width."""
-        return tensor.quantized(self.given(variable) or constant_type(tensor, self.width))
+        given = self.given(variable)
+        return quantized_constant(tensor, self.width) if given is None else tensor.quantized(given)
 
     def result(self, op: Op) -> FixedType:
         """The user's type, else the exact one where it is narrow enough, else the one fitted to the range."""
@@ -71,12 +80,12 @@ class Resolver:
             exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
         elif exact.width <= self.width:
             return exact.plain()
-        return fitted_type(exact, self.width, _span(op.interval(self.intervals)), self.seen)
+        return fitted_type(exact, self.width, _span(self.interval_of(op)), self.seen)
 
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
-    types = {node.name: input_type(node, context) for node in graph.inputs}
+    types = {node.name: input_type(graph, node, context) for node in graph.inputs}
     seen = observed(recurrent.with_states(graph), types, context)
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
@@ -87,25 +96,25 @@ def run(graph: Graph, context: Context) -> Graph:
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
-            op, of = _RULES.get(node.op.kind, _plain)(
-                node.op, Resolver(node, sources, arguments, seen[node.name], context, seen)
-            )
-            resolved, sound = replace(node, op=op, type=of), op.interval(arguments)
+            resolver = Resolver(node, sources, arguments, seen[node.name], context, seen)
+            op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
+            resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
     return graph.with_nodes(done.values())
 
 
-def constant_type(tensor: Tensor, width: int) -> FixedType:
-    """The smallest type that holds the values exactly; else `width` bits, rounding to nearest, never wrapping."""
+def quantized_constant(tensor: Tensor, width: int) -> Tensor:
+    """The values in the smallest type that holds them exactly; else in `width` bits, to nearest, never wrapping."""
     values = tensor.floats()
-    if not values.any():
-        return FixedType(1, 1, signed=False)
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    if low == high:
+        return Tensor(np.zeros(values.shape, np.int64), FixedType(1, 1, signed=False))
     fraction = width - integer_bits(low, high)
-    used = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
-    while not (used & 1).any():
-        used, fraction = used >> 1, fraction - 1
-    return type_for(int(used.min()), int(used.max()), fraction).with_modes(Quantization.RND, Overflow.SAT)
+    q = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
+    used = int(np.bitwise_or.reduce(q, axis=None))
+    spare = max((used & -used).bit_length() - 1, 0)  # low bits that are zero in every value
+    of = type_for(int(q.min()) >> spare, int(q.max()) >> spare, fraction - spare)
+    return Tensor(q >> spare if spare else q, of.with_modes(Quantization.RND, Overflow.SAT))
 
 
 def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
@@ -149,7 +158,7 @@ def _relu(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Relu)
     slope = None if op.slope is None else resolver.constant(op.slope, "slope")
     threshold = None if op.threshold is None else resolver.constant(op.threshold, "threshold")
-    top = None if op.max_value is None else op.max_value.quantized(constant_type(op.max_value, resolver.width))
+    top = None if op.max_value is None else quantized_constant(op.max_value, resolver.width)
     typed = replace(op, slope=slope, threshold=threshold, max_value=top)
     return typed, resolver.result(typed)
 
@@ -157,6 +166,18 @@ def _relu(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 def _constant(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Constant)
     typed = replace(op, value=resolver.constant(op.value, "weight"))
+    return typed, resolver.result(typed)
+
+
+def _gather(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Gather)
+    largest = resolver.types[0].range[1]
+    if largest < op.rows - 1:
+        raise RecipeError(
+            f"layer {resolver.node.layer.name}: its input of type {resolver.types[0]} holds no index above "
+            f"{int(largest)}, and the last row is {op.rows - 1}; give the input the type {index_type(op.rows)}"
+        )
+    typed = replace(op, weight=resolver.constant(op.weight, "embeddings"))
     return typed, resolver.result(typed)
 
 
@@ -189,6 +210,7 @@ _RULES: dict[str, Rule] = {
     "constant": _constant,
     "lut": _lut,
     "softmax": _softmax,
+    "gather": _gather,
     "simple_rnn": recurrent.resolved,
     "lstm": recurrent.resolved,
     "gru": recurrent.resolved,

@@ -381,8 +381,10 @@ def changed(**changes: Any) -> Config:
         ),
         (
             functional(X, layer("Activation", "fc", "x", activation="step")),
-            'the layer "fc" (Activation): no activation "step"; there are elu, exponential, gelu, leaky_relu, linear, '
-            "mish, relu, relu6, selu, sigmoid, silu, softmax, softplus, softsign, swish, tanh",
+            'the layer "fc" (Activation): no activation "step"; there are celu, elu, exponential, gelu, '
+            "hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, "
+            "sigmoid, silu, soft_shrink, softmax, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, swish, "
+            "tanh, tanh_shrink",
         ),
         (
             functional(X, layer("Reshape", "fc", "x", target_shape=[2, -1])),
@@ -394,7 +396,7 @@ def changed(**changes: Any) -> Config:
         ),
         (
             functional(X, layer("Softmax", "fc", "x", axis=[1, 2])),
-            'the layer "fc" (Softmax): axis is [1, 2]; softmax is supported over the last axis only',
+            'the layer "fc" (Softmax): axis is [1, 2]; softmax is supported over one axis',
         ),
         (
             functional(X, layer("ReLU", "fc", "x", max_value=-1)),
@@ -458,7 +460,7 @@ def test_everything_that_is_not_supported_is_told_at_once(tmp_path: Path) -> Non
         layer("Lambda", "scale", "x", function=["4wEAAAA=", None, None]),
         layer("Masking", "mask", "scale", mask_value=0.0),
         layer("LSTM", "memory", "mask", units=4, stateful=True),
-        layer("LSTM", "lstm", "memory", units=4, stateful=False),
+        layer("ConvLSTM2D", "lstm", "memory", filters=4, stateful=False),
         layer("mine>Gate", "gate", "lstm"),
         {**layer("Dense", "other", "gate", units=3), "module": "my.package", "registered_name": "Dense"},
         {**layer("Dropout", "drop", rate=0.1), "inbound_nodes": [[["other", 0, 0, {"training": True}]]]},
@@ -471,7 +473,7 @@ def test_everything_that_is_not_supported_is_told_at_once(tmp_path: Path) -> Non
         "Activation\n"
         '  "mask" (Masking): masking is not supported; give the model padded sequences of one length and no Masking\n'
         '  "memory" (LSTM): keeps its state between calls; set stateful=False\n'
-        '  "lstm" (LSTM): this class is not supported; kbuild layers lists those that are\n'
+        '  "lstm" (ConvLSTM2D): this class is not supported; kbuild layers lists those that are\n'
         '  "gate" (mine>Gate): a custom class, its code is not in the file; write it with Keras layers\n'
         '  "other" (my.package>Dense): a custom class, its code is not in the file; write it with Keras layers\n'
         '  "drop" (Dropout): is called with training=True; call it without\n'

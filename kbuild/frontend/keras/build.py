@@ -62,7 +62,7 @@ class _Builder:
 
     def call_layer(self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...]) -> list[Node]:
         """Add the nodes of one call of a layer, or of a nested model."""
-        config = Config(layer.name, layer.class_name, layer.config)
+        config = Config(layer.name, layer.class_name, layer.config, layer.keras)
         if layer.model is not None:
             if len(inputs) != len(layer.model.inputs):
                 raise config.error(f"is called with {len(inputs)} inputs and has {len(layer.model.inputs)}")
@@ -79,7 +79,7 @@ class _Builder:
             partial(self._part_layer, path),
             self._transpose,
         )
-        return [handler.build(call)]
+        return list(handler.results(call))
 
     def _part_layer(self, path: Path, part: str, class_name: str) -> Layer:
         key = path, part

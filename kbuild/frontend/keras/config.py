@@ -11,10 +11,21 @@ from kbuild.frontend.keras.safety import quoted
 
 
 class Config:
-    """The settings of one layer. Every method raises UnsupportedModel that names the layer and the key."""
+    """The settings of one layer. Every method raises UnsupportedModel that names the layer and the key.
 
-    def __init__(self, layer: str, class_name: str, values: Mapping[str, object]) -> None:
-        self.layer, self.class_name, self.values = layer, class_name, values
+    keras: the major version that saved the model, where the same words mean different things in 2 and 3.
+    """
+
+    def __init__(self, layer: str, class_name: str, values: Mapping[str, object], keras: int = 3) -> None:
+        self.layer, self.class_name, self.values, self.keras = layer, class_name, values, keras
+
+    def inner(self, key: str) -> Config:
+        """The settings of the layer that is serialized under a key of this one."""
+        value = self.values.get(key)
+        settings = value.get("config") if isinstance(value, Mapping) else None
+        if not isinstance(value, Mapping) or not isinstance(settings, Mapping):
+            raise self._wrong(key, "a serialized layer")
+        return Config(self.layer, str(value.get("class_name")), settings, self.keras)
 
     def error(self, sentence: str) -> UnsupportedModel:
         """An error about this layer."""

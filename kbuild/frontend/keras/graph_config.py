@@ -12,6 +12,7 @@ in Keras 3's `output_layers` those of a nested Functional are counted from 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,7 @@ _KERAS_PACKAGES = (
     "tensorflow.python.keras",
     "builtins",
 )
+_WITH_STATES = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional")  # layers called on a sequence and states
 _SHAPE_KEYS = ("batch_shape", "batch_input_shape")
 
 
@@ -43,7 +45,32 @@ def read_config(config: object) -> ModelSpec:
             f"the model is of the class {quoted(class_name)}, whose structure is code and not in the file; "
             "save it as a Sequential or Functional model"
         )
-    return _model(class_name, config["config"], 0)
+    return _saved_by(_keras_major(config), _model(class_name, config["config"], 0))
+
+
+def _keras_major(config: Mapping[str, object]) -> int:
+    """The version that wrote a configuration: its own word, else Keras 2 where shapes have that version's key."""
+    version = config.get("keras_version")
+    if isinstance(version, str) and version:
+        return 2 if re.match(r"[0-2]\.", version) else 3
+    waiting: list[object] = [config]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "batch_input_shape" in value:
+                return 2
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return 3
+
+
+def _saved_by(keras: int, model: ModelSpec) -> ModelSpec:
+    layers = [
+        replace(layer, keras=keras, model=None if layer.model is None else _saved_by(keras, layer.model))
+        for layer in model.layers
+    ]
+    return replace(model, layers=tuple(layers))
 
 
 def class_of(entry: Mapping[str, object]) -> str:
@@ -186,7 +213,7 @@ def _functional(config: object, depth: int) -> ModelSpec:
             raise UnsupportedModel(f"the inbound_nodes of the layer {quoted(layer.name)} are not a list")
         keras3 = keras3 or any(isinstance(node, dict) and "args" in node for node in inbound)
         layers.append(layer)
-        nodes.append([_node(node, layer.name, layer.class_name.startswith("ops.")) for node in inbound])
+        nodes.append([_node(node, layer.name, layer.class_name) for node in inbound])
     _check_names(tuple(layers), name)
     inputs = [ref.layer for ref in _references(config.get("input_layers"), f"the inputs of the model {quoted(name)}")]
     outputs = _references(config.get("output_layers"), f"the outputs of the model {quoted(name)}")
@@ -258,16 +285,22 @@ class _Resolver:
         return TensorRef(ref.layer, call, ref.index)
 
 
-def _node(entry: object, layer: str, operation: bool) -> _Node:
-    """One call. Layers take their tensors in the first argument, functions of `keras.ops` in any."""
+def _node(entry: object, layer: str, class_name: str) -> _Node:
+    """One call. Layers take their tensors in the first argument, recurrent ones their states in the second, and
+    functions of `keras.ops` in any.
+    """
     node = _Node()
     if isinstance(entry, dict) and "args" in entry:
         args, kwargs = entry["args"], entry.get("kwargs") or {}
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise UnsupportedModel(f"a call of the layer {quoted(layer)} has no lists of arguments")
         arguments = {f"number {number}": argument for number, argument in enumerate(args, 1)} | kwargs
-        for key, argument in arguments.items():
-            positional = key in ("number 1", "inputs") or (operation and key.startswith("number "))
+        for key, argument in sorted(arguments.items(), key=lambda item: item[0] == "initial_state"):
+            positional = (
+                key in ("number 1", "inputs")
+                or (class_name.startswith("ops.") and key.startswith("number "))
+                or (class_name in _WITH_STATES and key in ("sequences", "number 2", "initial_state"))
+            )
             leaves = list(_leaves(argument))
             if positional and leaves and all(isinstance(leaf, _Reference) for leaf in leaves):
                 node.inputs += [leaf for leaf in leaves if isinstance(leaf, _Reference)]

@@ -97,9 +97,15 @@ class Handler:
     """How a class of layers becomes nodes.
 
     build: adds the nodes of a call and returns the node of the result; note: what is supported, for `kbuild layers`;
-    weights: names of the weights that a configuration has, in Keras' order.
+    weights: names of the weights that a configuration has, in Keras' order; build_all: the same as `build` for a class
+    whose layers may have several results.
     """
 
     build: Callable[[LayerCall], Node]
     note: str
     weights: Callable[[Config], tuple[str, ...]] = no_weights
+    build_all: Callable[[LayerCall], tuple[Node, ...]] | None = None
+
+    def results(self, call: LayerCall) -> tuple[Node, ...]:
+        """The nodes of all results, after adding what they need."""
+        return self.build_all(call) if self.build_all is not None else (self.build(call),)

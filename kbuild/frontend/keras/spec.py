@@ -29,7 +29,8 @@ class Call:
 class LayerSpec:
     """A layer. `class_name` has no package; a class that is not Keras' own is `package>Class`.
 
-    weights: float64 arrays by Keras' names (`kernel`, `bias`, ...); model: the inner model of a nested one.
+    weights: float64 arrays by Keras' names (`kernel`, `bias`, ...), behind the path of a part that owns them, as in
+    `cell/kernel`; model: the inner model of a nested one; keras: the major version that saved it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class LayerSpec:
     calls: tuple[Call, ...] = ()
     weights: Mapping[str, FloatArray] = field(default_factory=dict)
     model: ModelSpec | None = None
+    keras: int = 3
 
 
 @dataclass(frozen=True)

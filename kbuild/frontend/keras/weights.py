@@ -99,7 +99,7 @@ def _by_name(wanted: list[tuple[Path, tuple[str, ...]]], root: Folder) -> Found:
         if len(stored) != len(expected):
             raise UnsupportedModel(_count((group,), expected, len(stored)))
         for path, names in layers:
-            chosen = {name: _choose(path, name, stored) for name in names}
+            chosen = _parts(path, names, stored) or {name: _choose(path, name, stored) for name in names}
             arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
             if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
                 found[path] = {name: array for name, array in arrays.items() if array is not None}
@@ -111,6 +111,24 @@ def _count(path: Path, names: Sequence[str], stored: int) -> str:
         f"the layer {quoted('/'.join(path))} has {stored} weights in the file and {len(names)} in the model "
         f"({', '.join(names)}); are these the weights of this model?"
     )
+
+
+def _parts(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str, str | None] | None:
+    """The datasets of a layer whose weights are those of its parts; None where it has none of its own name.
+
+    Parts that are alike differ in their path only, which depends on the names of the inner layers: it is the order that
+    counts, which is Keras' order of weights in every version.
+    """
+    if not any("/" in name for name in names):
+        return None
+    own = [dataset for dataset in stored if len(path) == 1 or path[-1] in dataset.split("/")]
+    kinds = [name.rpartition("/")[2] for name in names]
+    if [dataset.removesuffix(":0").rpartition("/")[2] for dataset in own] != kinds:
+        raise UnsupportedModel(
+            f"the layer {quoted('/'.join(path))} has the weights {', '.join(map(quoted, own)) or 'of nothing'} in the "
+            f"file and {', '.join(kinds)} in the model; are these the weights of this model?"
+        )
+    return dict(zip(names, own, strict=True))
 
 
 def _choose(path: Path, name: str, stored: list[str]) -> str | None:
@@ -177,11 +195,26 @@ def _numbered(model: ModelSpec, root: Folder) -> Iterator[tuple[LayerSpec, Folde
 
 
 def _variables(path: Path, names: tuple[str, ...], folder: Folder) -> dict[str, FloatArray] | None:
+    """The weights of a layer, each by number in the `vars` of the part that owns it."""
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        parts.setdefault(name.rpartition("/")[0], []).append(name)
+    found: dict[str, FloatArray] = {}
+    for part, own in parts.items():
+        owner = folder.folder(part) if part else folder
+        arrays = None if owner is None else _numbered_variables(path, tuple(own), owner, bool(part))
+        if arrays is None:
+            return None
+        found |= arrays
+    return found
+
+
+def _numbered_variables(path: Path, names: tuple[str, ...], folder: Folder, part: bool) -> dict[str, FloatArray] | None:
     variables = folder.folder("vars")
     if variables is None:
         return None
     owner = variables.text("name")
-    if owner is not None and owner != path[-1]:
+    if owner is not None and owner != path[-1] and not part:
         raise UnsupportedModel(
             f"the weights of the layer {quoted('/'.join(path))} are those of a layer {quoted(owner)}; "
             "are these the weights of this model?"

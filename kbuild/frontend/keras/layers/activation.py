@@ -23,6 +23,9 @@ def _number(value: float, rank: int = 0) -> Tensor:
     return Tensor(np.full((1,) * rank, value))
 
 
+_HARD_SIGMOID = (0.5, 0.0, 1.0)  # offset and ends of the hard sigmoid, whose slope is the version's
+_HARD_SLOPE = {2: 0.2, 3: 1 / 6}
+
 # Keras' functions by name (`keras.activations`), with their default arguments. Softmax is over the last axis.
 _FUNCTIONS: dict[str, Callable[[int], Op]] = {
     _LINEAR: lambda rank: Identity(),
@@ -33,16 +36,34 @@ _FUNCTIONS: dict[str, Callable[[int], Op]] = {
     "sigmoid": lambda rank: Lut("sigmoid"),
     "tanh": lambda rank: Lut("tanh"),
     "elu": lambda rank: Lut("elu", (1.0,)),
+    "celu": lambda rank: Lut("celu", (1.0,)),
     "selu": lambda rank: Lut("selu"),
     "softplus": lambda rank: Lut("softplus"),
     "softsign": lambda rank: Lut("softsign"),
+    "soft_shrink": lambda rank: Lut("soft_shrink", (0.5,)),
+    "tanh_shrink": lambda rank: Lut("tanh_shrink"),
+    "squareplus": lambda rank: Lut("squareplus", (4.0,)),
+    "sparse_plus": lambda rank: Lut("sparse_plus"),
+    "sparse_sigmoid": lambda rank: Lut("clipped_line", (0.5, *_HARD_SIGMOID)),
+    "log_sigmoid": lambda rank: Lut("log_sigmoid"),
     "gelu": lambda rank: Lut("gelu"),
     "silu": lambda rank: Lut("silu"),
     "swish": lambda rank: Lut("silu"),
+    "hard_silu": lambda rank: Lut("hard_silu"),
+    "hard_swish": lambda rank: Lut("hard_silu"),
+    "hard_tanh": lambda rank: Lut("clipped_line", (1.0, 0.0, -1.0, 1.0)),
     "mish": lambda rank: Lut("mish"),
     "exponential": lambda rank: Lut("exp"),
 }
-ACTIVATIONS = tuple(sorted(_FUNCTIONS))
+_HARD = "hard_sigmoid"
+ACTIVATIONS = tuple(sorted((*_FUNCTIONS, _HARD)))
+
+
+def function_of(call: LayerCall, name: str, rank: int) -> Op:
+    """The operation of a function by its name in the version of Keras that saved the model, for values of a rank."""
+    if name == _HARD:
+        return Lut("clipped_line", (_HARD_SLOPE[call.config.keras], *_HARD_SIGMOID))
+    return _FUNCTIONS[name](rank)
 
 
 def add_activation(call: LayerCall, source: Node) -> Node:
@@ -56,22 +77,23 @@ def add_activation(call: LayerCall, source: Node) -> Node:
         class_name = str(value["class_name"])
         settings = value.get("config")
         inner = call if alone else call.fused(class_name.lower())
-        config = Config(call.config.layer, class_name, settings if isinstance(settings, Mapping) else {})
+        settings = settings if isinstance(settings, Mapping) else {}
+        config = Config(call.config.layer, class_name, settings, call.config.keras)
         return HANDLERS[class_name].build(inner.on(source).configured(config))
-    name = _name(call, value)
+    name = function_name(call, value)
     if name == _LINEAR and not alone:
         return source
     return _apply(call if alone else call.fused(name), name, source)
 
 
-def _name(call: LayerCall, value: object) -> str:
-    """The function's name. Keras 3 writes a function as `{"class_name": "function", "config": name}`."""
+def function_name(call: LayerCall, value: object) -> str:
+    """The name of an `activation`, `linear` for none. Keras 3 writes a function as an object of class "function"."""
     if value is None:
         return _LINEAR
     if isinstance(value, Mapping):
         config = value.get("config")
         value = config if value.get("class_name") == "function" else value.get("class_name")
-    if not isinstance(value, str) or value not in _FUNCTIONS:
+    if not isinstance(value, str) or value not in ACTIVATIONS:
         raise call.error(f"no activation {quoted(value)}; there are {', '.join(ACTIVATIONS)}")
     return value
 
@@ -79,7 +101,7 @@ def _name(call: LayerCall, value: object) -> str:
 def _apply(call: LayerCall, name: str, source: Node) -> Node:
     if name == "softmax" and not source.shape:
         raise call.error("softmax needs an axis beside the batch")
-    return call.add(_FUNCTIONS[name](len(source.shape)), source)
+    return call.add(function_of(call, name, len(source.shape)), source)
 
 
 def _relu(call: LayerCall) -> Node:
@@ -106,8 +128,40 @@ def _leaky_relu(call: LayerCall) -> Node:
     return call.add(Relu(slope=_number(call.config.number(key, 0.3), len(call.shape))), call.input)
 
 
+def _prelu(call: LayerCall) -> Node:
+    """The slope `alpha` has the input's shape, with 1 along the shared axes."""
+    shared = call.config.integers("shared_axes") if call.config.has("shared_axes") else ()
+    axes = {call.axis(axis) for axis in shared if axis is not None}
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(call.shape))
+    return call.add(Relu(slope=Tensor(call.weight("alpha", shape))), call.input)
+
+
+def _thresholded_relu(call: LayerCall) -> Node:
+    theta = call.config.number("theta", 1.0)
+    if theta < 0:
+        raise call.error(f"theta is {theta}, which is negative")
+    return call.add(Relu(threshold=_number(theta) if theta else None), call.input)
+
+
 def _elu(call: LayerCall) -> Node:
     return call.add(Lut("elu", (call.config.number("alpha", 1.0),)), call.input)
+
+
+def _operator(name: str) -> Callable[[LayerCall], Node]:
+    """A function of `keras.ops` without arguments."""
+
+    def build(call: LayerCall) -> Node:
+        return call.add(function_of(call, name, len(call.shape)), call.input)
+
+    return build
+
+
+def _gelu(call: LayerCall) -> Node:
+    return call.add(Lut("gelu_tanh" if call.config.flag("approximate", True) else "gelu"), call.input)
+
+
+def _leaky_relu_operator(call: LayerCall) -> Node:
+    return call.add(Relu(slope=_number(call.config.number("negative_slope", 0.2), len(call.shape))), call.input)
 
 
 def _softmax(call: LayerCall) -> Node:
@@ -118,9 +172,35 @@ def _softmax(call: LayerCall) -> Node:
     return over_last_axis(call, call.axis(axes[0]), lambda inner: inner.add(Softmax()))
 
 
+_OPERATOR_NOTE = "of keras.ops"
+_OPERATORS = {
+    "Exp": "exponential",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "HardTanh": "hard_tanh",
+    "LogSigmoid": "log_sigmoid",
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Selu": "selu",
+    "Sigmoid": "sigmoid",
+    "Silu": "silu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "SparsePlus": "sparse_plus",
+    "SparseSigmoid": "sparse_sigmoid",
+    "Tanh": "tanh",
+    "TanhShrink": "tanh_shrink",
+}
+
 HANDLERS = {
     "ReLU": Handler(_relu, "max_value, negative_slope, threshold"),
     "LeakyReLU": Handler(_leaky_relu, "any slope"),
+    "PReLU": Handler(_prelu, "any shared_axes", lambda config: ("alpha",)),
+    "ThresholdedReLU": Handler(_thresholded_relu, "any theta"),
     "ELU": Handler(_elu, "any alpha"),
     "Softmax": Handler(_softmax, "over any one axis"),
-}
+    "ops.Gelu": Handler(_gelu, "of keras.ops, exact or approximate"),
+    "ops.Elu": Handler(_elu, "of keras.ops, any alpha"),
+    "ops.LeakyRelu": Handler(_leaky_relu_operator, "of keras.ops, any slope"),
+    "ops.Softmax": Handler(_softmax, "of keras.ops, over any one axis"),
+} | {f"ops.{name}": Handler(_operator(function), _OPERATOR_NOTE) for name, function in _OPERATORS.items()}

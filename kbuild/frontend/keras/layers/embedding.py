@@ -1,0 +1,24 @@
+"""Embedding."""
+
+from __future__ import annotations
+
+from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.ir import Node, Tensor
+from kbuild.ops.gather import Gather
+
+
+def _embedding(call: LayerCall) -> Node:
+    """Row x of `embeddings` [input_dim, output_dim]."""
+    if call.config.flag("mask_zero", False):
+        raise call.error(
+            "mask_zero masks the steps after it; set mask_zero=False and train with sequences of one length"
+        )
+    if call.config.has("quantization_config"):
+        raise call.error("its weights are quantized by Keras; save the model before model.quantize()")
+    shape = call.config.integer("input_dim"), call.config.integer("output_dim")
+    return call.add(Gather(Tensor(call.weight("embeddings", shape))), call.input)
+
+
+HANDLERS = {
+    "Embedding": Handler(_embedding, "indices outside saturate; no mask_zero", lambda config: ("embeddings",)),
+}

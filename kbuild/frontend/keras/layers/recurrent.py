@@ -1,0 +1,181 @@
+"""SimpleRNN, LSTM, GRU, RNN around one of their cells, and Bidirectional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layers.activation import function_name, function_of
+from kbuild.ir import Node, Tensor
+from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.gru import Gru
+from kbuild.ops.identity import Identity
+from kbuild.ops.lstm import Lstm
+from kbuild.ops.lut import Lut
+from kbuild.ops.merge import Merge
+from kbuild.ops.relu import Relu
+from kbuild.ops.rnn import Recurrent, SimpleRnn
+
+Function = tuple[str, tuple[float, ...]]
+
+_CELLS = ("SimpleRNN", "LSTM", "GRU")
+_MERGES = {"sum": "add", "mul": "multiply", "ave": "average"}
+
+
+def _cell(config: Config) -> Config:
+    """The settings of the cell of a recurrent layer, whose class is one of `_CELLS`."""
+    if config.class_name in _CELLS:
+        return config
+    if config.class_name != "RNN":
+        raise config.error(f"around a layer of class {config.class_name}, which is not one of {', '.join(_CELLS)}, RNN")
+    cell = config.inner("cell")
+    name = cell.class_name.removesuffix("Cell")
+    if name not in _CELLS:
+        raise config.error(f"a cell of class {cell.class_name}; there are {', '.join(f'{c}Cell' for c in _CELLS)}")
+    return Config(cell.layer, name, cell.values, cell.keras)
+
+
+def _cell_weights(config: Config, prefix: str = "") -> tuple[str, ...]:
+    bias = ("bias",) if _cell(config).flag("use_bias", True) else ()
+    names = ("kernel", "recurrent_kernel", *bias)
+    return tuple(f"{prefix}cell/{name}" for name in names)
+
+
+def _function(call: LayerCall, cell: Config, key: str, default: str) -> Function:
+    """A function of the cell, as `ops/rnn.py` names it."""
+    inner = call.configured(cell)
+    name = function_name(inner, cell.values.get(key, default))
+    op = function_of(inner, name, 1)
+    if isinstance(op, Identity):
+        return "linear", ()
+    if isinstance(op, Lut):
+        return op.function, op.params
+    if isinstance(op, Relu) and op.slope is not None:
+        return "leaky_relu", (float(op.slope.floats()[0]),)
+    if isinstance(op, Relu) and op.max_value is not None:
+        return "clipped_line", (1.0, 0.0, 0.0, float(op.max_value.floats()))
+    if isinstance(op, Relu):
+        return "relu", ()
+    raise call.error(f"{key} is {name}, which is not a function of single elements")
+
+
+def _op(call: LayerCall, layer: Config, prefix: str, features: int) -> Recurrent:
+    """The operation of a recurrent layer on inputs with so many features; its weights' names begin with the prefix."""
+    cell = _cell(layer)
+    for key in ("stateful", "time_major"):
+        if layer.has(key) and layer.flag(key, False):
+            raise call.error(f"{key} is true; set it to false")
+    units, gates = cell.integer("units"), {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}[cell.class_name]
+    reset_after = cell.class_name == "GRU" and cell.flag("reset_after", False)
+    bias = further = None
+    if cell.flag("use_bias", True):
+        shape = (2, gates * units) if reset_after else (gates * units,)
+        values = call.weight(f"{prefix}cell/bias", shape)
+        bias, further = (Tensor(values[0]), Tensor(values[1])) if reset_after else (Tensor(values), None)
+    activation, params = _function(call, cell, "activation", "tanh")
+    kinds: dict[str, Callable[..., Recurrent]] = {
+        "SimpleRNN": SimpleRnn,
+        "LSTM": Lstm,
+        "GRU": partial(Gru, reset_after=reset_after),
+    }
+    make = partial(
+        kinds[cell.class_name],
+        weight=Tensor(call.weight(f"{prefix}cell/kernel", (features, gates * units))),
+        recurrent_weight=Tensor(call.weight(f"{prefix}cell/recurrent_kernel", (units, gates * units))),
+        bias=bias,
+        recurrent_bias=further,
+        activation=activation,
+        activation_params=params,
+        go_backwards=layer.flag("go_backwards", False),
+        return_sequences=layer.flag("return_sequences", False),
+    )
+    if cell.class_name == "SimpleRNN":
+        return make()
+    gate, gate_params = _function(call, cell, "recurrent_activation", "sigmoid")
+    return make(recurrent_activation=gate, recurrent_params=gate_params)
+
+
+def _results(call: LayerCall, layer: Config, op: Recurrent, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The node of the layer's value, and with `return_state` those of its last states."""
+    value = call.add(op, *inputs)
+    if not layer.flag("return_state", False):
+        return (value,)
+    last = [
+        value
+        if number == 0 and not op.return_sequences
+        else call.add(replace(op, output=number, return_sequences=False, flip=False), *inputs)
+        for number in range(op.states)
+    ]
+    return value, *last
+
+
+def _features(call: LayerCall) -> int:
+    if not call.inputs or len(call.inputs[0].shape) != 2:
+        raise call.error("needs an input of shape (steps, features)")
+    return call.inputs[0].shape[1]
+
+
+def _recurrent(call: LayerCall) -> tuple[Node, ...]:
+    return _results(call, call.config, _op(call, call.config, "", _features(call)), call.inputs)
+
+
+def _bidirectional(call: LayerCall) -> tuple[Node, ...]:
+    """Two layers on the same sequence; the results of the backward one are put in the order of the sequence."""
+    forward = call.config.inner("layer")
+    if call.config.has("backward_layer"):
+        backward = call.config.inner("backward_layer")
+    else:
+        mirrored = {**forward.values, "go_backwards": not forward.flag("go_backwards", False)}
+        backward = Config(forward.layer, forward.class_name, mirrored, forward.keras)
+    features, half = _features(call), (len(call.inputs) + 1) // 2
+    x, first, second = call.inputs[:1], call.inputs[1:half], call.inputs[half:]
+    if len(first) != len(second):
+        raise call.error(
+            f"is called with {len(call.inputs) - 1} initial states, which are not as many for each direction"
+        )
+    ahead = _results(call, forward, _op(call, forward, "forward_layer/", features), (*x, *first))
+    back = _op(call, backward, "backward_layer/", features)
+    behind = _results(call, backward, replace(back, flip=back.return_sequences), (*x, *second))
+    return *_merged(call, ahead[0], behind[0]), *ahead[1:], *behind[1:]
+
+
+def _merged(call: LayerCall, ahead: Node, behind: Node) -> tuple[Node, ...]:
+    if not call.config.has("merge_mode") and "merge_mode" in call.config.values:
+        return ahead, behind
+    mode = call.config.text("merge_mode", "concat")
+    if mode == "concat":
+        return (call.add(Concatenate(len(ahead.shape) - 1), ahead, behind),)
+    if mode not in _MERGES:
+        raise call.error(f"merge_mode is {mode[:20]}; there are concat, {', '.join(_MERGES)}")
+    return (call.add(Merge(_MERGES[mode]), ahead, behind),)
+
+
+def _bidirectional_weights(config: Config) -> tuple[str, ...]:
+    forward = config.inner("layer")
+    backward = config.inner("backward_layer") if config.has("backward_layer") else forward
+    return *_cell_weights(forward, "forward_layer/"), *_cell_weights(backward, "backward_layer/")
+
+
+def _first(build: Callable[[LayerCall], tuple[Node, ...]]) -> Callable[[LayerCall], Node]:
+    return lambda call: build(call)[0]
+
+
+_NOTE = "any activations, return_sequences, return_state, go_backwards, initial_state; not stateful"
+
+
+def _handler(
+    build: Callable[[LayerCall], tuple[Node, ...]], note: str, weights: Callable[[Config], tuple[str, ...]]
+) -> Handler:
+    return Handler(_first(build), note, weights, build)
+
+
+HANDLERS = {
+    "SimpleRNN": _handler(_recurrent, _NOTE, _cell_weights),
+    "LSTM": _handler(_recurrent, _NOTE, _cell_weights),
+    "GRU": _handler(_recurrent, f"reset_after or not, {_NOTE}", _cell_weights),
+    "RNN": _handler(_recurrent, f"around a SimpleRNNCell, LSTMCell or GRUCell, {_NOTE}", _cell_weights),
+    "Bidirectional": _handler(_bidirectional, "around these; every merge_mode", _bidirectional_weights),
+}
