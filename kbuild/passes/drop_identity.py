@@ -1,4 +1,5 @@
-"""Drop nodes that change nothing: training-only layers, linear activations, reshapes to the same shape.
+"""Drop nodes that change nothing: training-only layers, linear activations, reshapes to the same shape,
+padding by nothing, repetition once.
 
 A layer whose result type the user gave stays: it is a cast.
 """
@@ -6,6 +7,11 @@ A layer whose result type the user gave stays: it is a cast.
 from __future__ import annotations
 
 from kbuild.ir import Graph, Node
+from kbuild.ops.interpolate import Interpolate
+from kbuild.ops.pad import Pad
+from kbuild.ops.pool import Pool
+from kbuild.ops.repeat import Repeat
+from kbuild.ops.transpose import Transpose
 from kbuild.passes.context import Context
 
 
@@ -19,6 +25,15 @@ def run(graph: Graph, context: Context) -> Graph:
 
 
 def _changes_nothing(graph: Graph, node: Node) -> bool:
-    if node.op.kind == "reshape":
+    op = node.op
+    if isinstance(op, Transpose):
+        return op.axes == tuple(range(len(op.axes)))
+    if isinstance(op, Pad):
+        return not any(map(any, op.padding))
+    if isinstance(op, Repeat | Interpolate):
+        return all(factor == 1 for factor in op.factors)
+    if isinstance(op, Pool):
+        return all(n == 1 for n in (*op.size, *op.strides))
+    if op.kind == "reshape":
         return graph[node.inputs[0]].shape == node.shape
-    return node.op.kind == "identity"
+    return op.kind == "identity"

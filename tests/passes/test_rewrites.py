@@ -224,3 +224,38 @@ def test_illegal_reuse_factor_lists_the_legal_ones(tmp_path: Path) -> None:
 )
 def test_legal_reuse_factors(strategy: str, inputs: int, outputs: int, legal: list[int]) -> None:
     assert resolve_strategy.legal_reuse_factors(strategy, inputs, outputs) == legal
+
+
+def test_spatial_layers_that_change_nothing_are_dropped() -> None:
+    idle = """
+        graph "g" {
+          %x = input() {shape = (2,2,1)} : float[2,2,1] @ "x" "InputLayer"
+          %a = transpose(%x) {axes = (0,1,2)} : float[2,2,1] @ "a" "Permute"
+          %b = pad(%a) {padding = ((0,0),(0,0),(0,0))} : float[2,2,1] @ "b" "Cropping2D"
+          %c = repeat(%b) {factors = (1,1,1)} : float[2,2,1] @ "c" "UpSampling2D"
+          %d = interpolate(%c) {factors = (1,1,1)} : float[2,2,1] @ "d" "UpSampling2D"
+          %e = pool(%d) {operation = "max", size = (1,1), strides = (1,1), padding = ((0,0),(0,0))} : float[2,2,1] @
+            "e" "MaxPooling2D"
+          return %e
+        }
+        """
+    same(
+        drop_identity.run(graph_of(idle), Context()),
+        """
+        graph "g" {
+          %x = input() {shape = (2,2,1)} : float[2,2,1] @ "x" "InputLayer"
+          return %x
+        }
+        """,
+    )
+    for kind, change in (("transpose", "(1,0,2)"), ("repeat", "(1,2,1)"), ("pad", "((0,0),(0,1),(0,-1))")):
+        field = {"transpose": "axes", "repeat": "factors", "pad": "padding"}[kind]
+        shape = {"transpose": "2,2,2", "repeat": "2,4,2", "pad": "2,3,1"}[kind]
+        kept = f"""
+            graph "g" {{
+              %x = input() {{shape = (2,2,2)}} : float[2,2,2] @ "x" "InputLayer"
+              %a = {kind}(%x) {{{field} = {change}}} : float[{shape}] @ "a" "Layer"
+              return %a
+            }}
+            """
+        same(drop_identity.run(graph_of(kept), Context()), kept)
