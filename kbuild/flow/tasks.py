@@ -76,10 +76,11 @@ def _builds(path: str) -> list[Build]:
 
 def _tell(event: Event) -> None:
     """doit itself shows what runs and what is up to date."""
+    # In one write each, or the lines of several processes would run together.
     if event.lasting:
-        print(f"{event.stage}:{event.recipe}: {event.detail}", flush=True)
+        print(f"{event.stage}:{event.recipe}: {event.detail}\n", end="", flush=True)
     elif event.status == SKIPPED:
-        print(line(event, many=True), flush=True)
+        print(f"{line(event, many=True)}\n", end="", flush=True)
 
 
 def _run(path: str, stage: str) -> Any:
