@@ -22,7 +22,7 @@ from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
-from kbuild.passes import recurrent
+from kbuild.passes import normalizing, recurrent
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
@@ -211,6 +211,7 @@ _RULES: dict[str, Rule] = {
     "lut": _lut,
     "softmax": _softmax,
     "gather": _gather,
+    "normalize": normalizing.resolved,
     "simple_rnn": recurrent.resolved,
     "lstm": recurrent.resolved,
     "gru": recurrent.resolved,
