@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kbuild.emit.verilog.cells import Add, Cell, Lookup, Multiply, Register, Signal, Table
+from kbuild.emit.verilog.cells import Add, Cell, Lookup, Register, Signal, Table
 from kbuild.fixed import FixedType
 
 
@@ -44,11 +44,6 @@ class Module:
     def adders(self) -> int:
         """Number of adders and subtracters."""
         return sum(isinstance(cell, Add) for _, cell in self.cells)
-
-    @property
-    def multipliers(self) -> int:
-        """Number of products of two variables."""
-        return sum(isinstance(cell, Multiply) for _, cell in self.cells)
 
 
 @dataclass(frozen=True)
