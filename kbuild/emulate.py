@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -51,17 +52,23 @@ def _shaped(node: Node, inputs: Mapping[str, FloatArray]) -> FloatArray:
 def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> Run:
     """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
     kept = set(graph.outputs if keep is None else keep)
-    samples = len(next(iter(inputs.values())))
-    largest = max((int(np.prod(node.shape)) for node in graph), default=1)
-    chunk = max(CHUNK_ELEMENTS // max(largest, 1), 1)
     parts: dict[str, list[IntArray]] = {name: [] for name in kept}
     overflows = {node.name: OverflowCount() for node in graph}
-    for start in range(0, max(samples, 1), chunk):
-        for name, value in _values(graph, {k: v[start : start + chunk] for k, v in inputs.items()}, overflows):
+    for chunk in chunks(graph, inputs):
+        for name, value in _values(graph, chunk, overflows):
             if name in kept:
                 parts[name].append(value)
     values = {name: part[0] if len(part) == 1 else np.concatenate(part) for name, part in parts.items()}
     return Run(values, {name: count.values for name, count in overflows.items()})
+
+
+def chunks(graph: Graph, inputs: Mapping[str, IntArray]) -> Iterator[dict[str, IntArray]]:
+    """The inputs, as many samples at a time as keep the widest layer within `CHUNK_ELEMENTS`."""
+    samples = len(next(iter(inputs.values())))
+    largest = max((math.prod(node.shape) for node in graph), default=1)
+    step = max(CHUNK_ELEMENTS // max(largest, 1), 1)
+    for start in range(0, max(samples, 1), step):
+        yield {name: value[start : start + step] for name, value in inputs.items()}
 
 
 def _values(

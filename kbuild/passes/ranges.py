@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from kbuild.emulate import float_values
+from kbuild.emulate import chunks, float_values
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
-from kbuild.ir.text import tensors
+from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
 from kbuild.passes.context import VALUE_WIDTH, Context
 
@@ -17,7 +18,7 @@ DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
 MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little
 CALIBRATION_SAMPLES = 4096
 SYNTHETIC_SAMPLES = 512
-SAMPLES_TIMES_WEIGHTS = 1 << 31  # so that large models calibrate in a second, on fewer samples
+CALIBRATION_PRODUCTS = 1 << 31  # so that a large model calibrates in seconds, on fewer samples
 LEAST_SAMPLES = 64
 
 
@@ -113,15 +114,25 @@ def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> 
     `types` are the types of the inputs. Where data are missing for some inputs, all are synthetic.
     """
     if all(node.name in context.calibration for node in graph.inputs):
-        samples = _affordable(graph, CALIBRATION_SAMPLES)
-        inputs = {node.name: context.calibration[node.name][:samples] for node in graph.inputs}
+        inputs = _spread({node.name: context.calibration[node.name] for node in graph.inputs}, _affordable(graph))
     else:
         bounds = {node.name: input_bounds(node, types[node.name], context) for node in graph.inputs}
-        inputs = synthetic_inputs(graph, bounds, _affordable(graph, SYNTHETIC_SAMPLES))
-    return {name: (float(value.min()), float(value.max())) for name, value in float_values(graph, inputs)}
+        inputs = synthetic_inputs(graph, bounds, min(SYNTHETIC_SAMPLES, _affordable(graph)))
+    found: dict[str, tuple[float, float]] = {}
+    for chunk in chunks(graph, inputs):
+        for name, value in float_values(graph, chunk):
+            low, high = found.get(name, (np.inf, -np.inf))
+            found[name] = min(low, float(value.min())), max(high, float(value.max()))
+    return found
 
 
-def _affordable(graph: Graph, wanted: int) -> int:
-    """As many samples as are wanted, or as the size of the model allows."""
-    weights = sum(tensor.data.size for tensor in tensors(graph).values())
-    return max(min(wanted, SAMPLES_TIMES_WEIGHTS // max(weights, 1)), LEAST_SAMPLES)
+def _spread(data: Mapping[str, FloatArray], wanted: int) -> dict[str, FloatArray]:
+    """About `wanted` samples from all over the data: data are often sorted."""
+    step = max(min(len(x) for x in data.values()) // wanted, 1)
+    return {name: x[::step] for name, x in data.items()}
+
+
+def _affordable(graph: Graph) -> int:
+    """How many samples a model of this size is calibrated on."""
+    products = sum(n.op.terms * math.prod(n.shape) for n in graph if isinstance(n.op, Contraction))
+    return max(min(CALIBRATION_SAMPLES, CALIBRATION_PRODUCTS // max(products, 1)), LEAST_SAMPLES)
