@@ -11,7 +11,7 @@ import numpy as np
 from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Graph, Node, OverflowCount
 
-CHUNK_ELEMENTS = 1 << 22  # values of the widest layer that are alive at once
+CHUNK_ELEMENTS = 1 << 17  # values of the widest layer at once: what stays in a processor's cache
 
 
 @dataclass
