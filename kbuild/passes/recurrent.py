@@ -44,7 +44,7 @@ def resolved(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     reach = op.reach(resolver.intervals)
     given = resolver.given("state")
     states = [
-        given or state_type(_span(sound), resolver.inside[state_name(resolver.node.name, number)], resolver.width)
+        given or state_type(_span(sound), _seen(resolver, number), resolver.width)
         for number, sound in enumerate(reach.states)
     ]
     typed = _with_sums(op, resolver, states)
@@ -67,6 +67,13 @@ def resolved(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
         made, address = table(typed.activation, typed.activation_params, states[1], _span(reach.states[1]))
         typed = replace(typed, cell_table=made, cell_address=address)
     return typed, resolver.result(typed)
+
+
+def _seen(resolver: Resolver, number: int) -> Span:
+    """The range seen of a state, the initial one included."""
+    name, starts = state_name(resolver.node.name, number), resolver.node.inputs[1:]
+    low, high = zip(*(resolver.inside[each] for each in (name, *starts[number : number + 1])), strict=True)
+    return min(low), max(high)
 
 
 def _with_sums(op: Recurrent, resolver: Resolver, states: list[FixedType]) -> Recurrent:

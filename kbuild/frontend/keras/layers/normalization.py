@@ -78,7 +78,11 @@ def _layer_normalization(call: LayerCall) -> Node:
 
 
 def _rms_normalization(call: LayerCall) -> Node:
+    """Keras multiplies by the scale without giving it the place of its axes: it is that of the last axes."""
     axes = _axes(call)
+    rank = len(call.shape)
+    if axes != tuple(range(rank - len(axes), rank)):
+        raise call.error("normalizes over others than the last axes, where its scale has no place; permute the axes")
     (scale,) = _constants(call, axes, {"scale": True})
     epsilon = call.config.number("epsilon", 1e-6)
     op = Normalize(axes=tuple(sorted(axes)), statistic="mean_square", epsilon=epsilon, scale=scale)
@@ -115,7 +119,7 @@ HANDLERS = {
     "LayerNormalization": Handler(_layer_normalization, "any axes; scale and center on or off", _used),
     "GroupNormalization": Handler(_group_normalization, "any axis, any groups; scale and center on or off", _used),
     "UnitNormalization": Handler(_unit_normalization, "any axes"),
-    "RMSNormalization": Handler(_rms_normalization, "any axes", lambda config: ("scale",)),
+    "RMSNormalization": Handler(_rms_normalization, "over the last axes", lambda config: ("scale",)),
     "BatchNormalization": _BATCH_NORMALIZATION,
     "BatchNormalizationV1": _BATCH_NORMALIZATION,  # TensorFlow 1's name
 }

@@ -1,0 +1,142 @@
+"""Activations, recurrent layers, wrappers, normalizations and embeddings: fixed-point accuracy and refusals.
+
+That they are right in float is tested with the other models of Keras in `test_keras_golden.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kbuild.emulate import quantize_inputs, run
+from kbuild.errors import UnsupportedModel
+from kbuild.fixed import FixedType, to_float
+from kbuild.frontend.keras import read_model
+from kbuild.frontend.keras.build import build_graph
+from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
+from kbuild.ir import Graph, verify
+from kbuild.ops.lut import Lut
+from kbuild.ops.rnn import Recurrent
+from kbuild.passes import check_capability, context, normalizing, ranges, recurrent, tables
+from kbuild.passes.context import Context
+from kbuild.passes.pipeline import PIPELINE
+
+DATA = Path(__file__).parent / "data"
+FILES = sorted(DATA.glob("keras?_sequence_*.keras"))
+
+
+def relative_errors(path: Path) -> dict[str, float]:
+    """Of each output with automatic types, against Keras, relative to its largest magnitude or to one."""
+    graph = read_model(None, None, path, path.stem)
+    with np.load(path.with_suffix(".npz")) as arrays:
+        inputs = {node.name: arrays[f"x{i}"].astype(np.float64) for i, node in enumerate(graph.inputs)}
+        expected = [arrays[f"y{i}"].astype(np.float64) for i in range(len(graph.outputs))]
+    for step in PIPELINE:
+        if step is not check_capability.run:  # which backends can print is not the matter here
+            graph = verify(step(graph, Context(calibration=inputs)))
+    integers, _ = quantize_inputs(graph, inputs)
+    values = run(graph, integers).values
+    found = {}
+    for name, y in zip(graph.outputs, expected, strict=True):
+        error = np.abs(to_float(values[name], graph[name].fixed()) - y).max() / max(np.abs(y).max(), 1.0)
+        found[name] = float(error)
+    return found
+
+
+def test_all_files_are_there() -> None:
+    assert len(FILES) == 10
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_automatic_types_are_close_to_keras(path: Path) -> None:
+    errors = relative_errors(path)
+    assert max(errors.values()) <= 0.1, max(errors, key=lambda name: errors[name])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_ample_precision_is_keras(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 28 bits, the cells of tables are what is left: a 2**-16th of the range of a function's input.
+
+    That range is below 64 here and no slope above two, so a table adds less than 1e-3; errors in states and in sums of
+    several table values grow with the number of steps, which is five.
+    """
+    monkeypatch.setattr(context, "VALUE_WIDTH", 28)
+    monkeypatch.setattr(ranges, "VALUE_WIDTH", 28)
+    monkeypatch.setattr(tables, "TABLE_WIDTH", 28)
+    monkeypatch.setattr(tables, "LUT_SIZE", 1 << 16)
+    monkeypatch.setattr(tables, "SOFTMAX_SIZE", 1 << 16)
+    monkeypatch.setattr(recurrent, "TABLE_SIZE", 1 << 16)
+    monkeypatch.setattr(normalizing, "TABLE_SIZE", 1 << 16)
+    monkeypatch.setattr(normalizing, "ENTRY", FixedType(28, 1, signed=False))
+    errors = relative_errors(path)
+    assert max(errors.values()) <= 2e-3, max(errors, key=lambda name: errors[name])
+
+
+LSTM: dict[str, Any] = {"units": 2, "activation": "tanh", "recurrent_activation": "sigmoid"}
+
+
+def built(class_name: str, config: dict[str, Any], keras: int = 3, shape: tuple[int, ...] = (5, 3)) -> Graph:
+    """A model of one layer with weights of ones for the cell of an LSTM."""
+    cell = {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}
+    weights = {
+        f"{side}cell/{name}": w for side in ("", "forward_layer/", "backward_layer/") for name, w in cell.items()
+    }
+    weights |= {"kernel": np.ones((3, 2)), "embeddings": np.ones((4, 2))}
+    layer = LayerSpec("l", class_name, config, (Call((TensorRef("x"),)),), weights, keras=keras)
+    source = LayerSpec("x", "InputLayer", {"batch_shape": [None, *shape]})
+    return build_graph(ModelSpec("m", (source, layer), ("x",), (TensorRef("l"),)), "m")
+
+
+@pytest.mark.parametrize(
+    ("class_name", "config", "sentence"),
+    [
+        ("LSTM", {**LSTM, "stateful": True}, "stateful is true; set it to false"),
+        ("LSTM", {**LSTM, "time_major": True}, "time_major is true; set it to false"),
+        (
+            "LSTM",
+            {**LSTM, "activation": "softmax"},
+            "activation is softmax, which is not a function of single elements",
+        ),
+        ("LSTM", {**LSTM, "recurrent_activation": "step"}, 'no activation "step"; there are'),
+        ("LSTM", {**LSTM, "units": 3}, r"the weight cell/bias has shape \(8,\), not \(12,\)"),
+        ("RNN", {"cell": {"class_name": "StackedRNNCells", "config": {}}}, "a cell of class StackedRNNCells"),
+        ("RNN", {"cell": None}, "cell is None, not a serialized layer"),
+        ("Bidirectional", {"layer": {"class_name": "Dense", "config": {}}}, "around a layer of class Dense"),
+        (
+            "Bidirectional",
+            {"layer": {"class_name": "LSTM", "config": {**LSTM, "stateful": True}}},
+            "stateful is true; set it to false",
+        ),
+        ("Bidirectional", {"layer": {"class_name": "LSTM", "config": LSTM}, "merge_mode": "max"}, "merge_mode is max"),
+        ("TimeDistributed", {"layer": {"class_name": "Conv1D", "config": {}}}, "around a layer of class Conv1D"),
+        ("Embedding", {"input_dim": 4, "output_dim": 2, "mask_zero": True}, "mask_zero masks the steps after it"),
+        ("LayerNormalization", {"rms_scaling": True}, "use RMSNormalization"),
+        ("LayerNormalization", {"axis": [1, 1]}, "names an axis twice"),
+        ("RMSNormalization", {"axis": 1}, "normalizes over others than the last axes"),
+        ("GroupNormalization", {"groups": 2}, "groups is 2, which does not divide 3 channels"),
+        ("ThresholdedReLU", {"theta": -1.0}, "theta is -1.0, which is negative"),
+        ("Rescaling", {"scale": [1.0, 2.0]}, r"scale has shape \(2,\), which does not broadcast to \(5, 3\)"),
+        ("Rescaling", {"scale": "big"}, "scale is neither a number nor a list of numbers"),
+        ("Normalization", {"axis": -1, "mean": [0.0, 1.0], "variance": 1.0}, "mean has 2 values"),
+        ("Normalization", {"axis": -1, "mean": 0.0, "variance": -1.0}, "its variance is negative"),
+    ],
+)
+def test_refusals(class_name: str, config: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UnsupportedModel, match=sentence):
+        built(class_name, config)
+
+
+def test_recurrent_layers_need_a_sequence() -> None:
+    with pytest.raises(UnsupportedModel, match=r"needs an input of shape \(steps, features\)"):
+        built("LSTM", LSTM, shape=(3,))
+
+
+@pytest.mark.parametrize(("keras", "slope"), [(2, 0.2), (3, 1 / 6)])
+def test_the_slope_of_the_hard_sigmoid_is_that_of_the_version(keras: int, slope: float) -> None:
+    alone = built("Activation", {"activation": "hard_sigmoid"}, keras)["l"].op
+    assert isinstance(alone, Lut) and alone.params[0] == slope
+    inside = built("LSTM", {**LSTM, "recurrent_activation": "hard_sigmoid"}, keras)["l"].op
+    assert isinstance(inside, Recurrent) and (slope, 0.5, 0.0, 1.0) in vars(inside).values()
