@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kbuild.emit.hls.design import limbs
 from kbuild.emit.hls.simulation import sources, structure
 from kbuild.emit.hls.steps import steps
-from kbuild.fixed import FixedType, IntArray, compact, wide
-from kbuild.ir import Graph, Node
+from kbuild.engines.words import from_words, limbs, to_words, words_of
+from kbuild.fixed import IntArray
+from kbuild.ir import Graph
 from kbuild.tools.cxx import Options, compile_shared
 from kbuild.tools.process import write_atomically
 
@@ -28,8 +27,6 @@ __all__ = ["CSim", "build", "fingerprint", "sources"]
 LIBRARY = "libcsim.so"
 OPTIONS = Options()
 _LEAST_WORK = 1 << 18  # multiplications a thread should have to be worth starting
-
-Words = NDArray[np.int64]
 
 
 def fingerprint(texts: Mapping[str, str], compiler: str) -> str:
@@ -121,35 +118,3 @@ def _structure_of(library: ctypes.CDLL) -> str:
     library.kbuild_structure.restype = ctypes.c_char_p
     found: bytes = library.kbuild_structure()
     return found.decode()
-
-
-def words_of(node: Node, inputs: Mapping[str, IntArray]) -> Words:
-    """The words of one of the inputs. Raises ValueError when it is missing or has another shape."""
-    if node.name not in inputs:
-        raise ValueError(f"the input {node.layer.name} is missing")
-    values = inputs[node.name]
-    if values.shape[1:] != node.shape:
-        raise ValueError(f"the input {node.layer.name} has shape {values.shape[1:]}, not {node.shape}")
-    return to_words(values, node.fixed())
-
-
-def to_words(values: IntArray, of: FixedType) -> Words:
-    """Integers of a type as 64-bit words, little-endian along a new last axis, sign-extended."""
-    count = limbs(of)
-    if count == 1 and values.dtype != object:
-        return np.ascontiguousarray(values, dtype=np.int64)[..., np.newaxis]
-    flat, mask = wide(values).ravel().tolist(), (1 << 64 * count) - 1
-    body = b"".join((value & mask).to_bytes(8 * count, "little") for value in flat)
-    return np.frombuffer(body, np.int64).reshape(*values.shape, count)
-
-
-def from_words(words: Words, of: FixedType) -> IntArray:
-    """The integers behind 64-bit words along the last axis."""
-    count = words.shape[-1]
-    if count == 1 and (of.signed or of.width < 64):
-        return compact(words[..., 0])
-    parts = words.astype(object)
-    high = parts[..., -1] if of.signed else parts[..., -1] & ((1 << 64) - 1)
-    for i in range(count - 2, -1, -1):
-        high = high << 64 | parts[..., i] & ((1 << 64) - 1)
-    return compact(np.asarray(high, dtype=object))

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kbuild.emit.hls.design import limbs
 from kbuild.emit.verilog import print_design
 from kbuild.emit.verilog.design import Design
 from kbuild.emit.verilog.simulation import WRAPPER, observed, sources
-from kbuild.engines.csim import Words, from_words, words_of
+from kbuild.engines.words import Words, from_words, limbs, words_of
 from kbuild.errors import StageError
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
