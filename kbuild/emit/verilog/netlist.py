@@ -113,15 +113,15 @@ class Netlist:
         low, high = bounds or ((a.low << a_shift) + low_b, (a.high << a_shift) + high_b)
         if modulo and width_of(low, max(high, 0)) + (low >= 0) > modulo:
             low, high = -(1 << (modulo - 1)), (1 << (modulo - 1)) - 1
-            if b_shift >= modulo:  # all above the bits that are kept
-                return self.bits(self.shift_left(a, a_shift), 0, low, high)
-            if a_shift >= modulo:
-                a, a_shift = constant(0), 0
         if a.constant and b.constant:
             total = (a.low << a_shift) + (-1 if subtract else 1) * (b.low << b_shift)
             return self.bits(constant(total), 0, low, high)
         if low == high:
             return constant(low)
+        if b_shift >= width_of(low, high):  # all above the bits of the result
+            return self.bits(self.shift_left(a, a_shift), 0, low, high)
+        if a_shift >= width_of(low, high):
+            a, a_shift = constant(0), 0
         return self._place(self.clock.delays.add(width_of(low, high)), Add(a, b, a_shift, b_shift, subtract), low, high)
 
     def shift_left(self, a: Signal, shift: int) -> Signal:
