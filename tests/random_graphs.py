@@ -7,7 +7,7 @@ overflow and every odd width happens.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,15 +16,24 @@ from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor, verify
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
+from kbuild.ops.interpolate import Interpolate
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.pad import Pad
+from kbuild.ops.pool import KINDS as POOLINGS
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import KINDS as REDUCTIONS
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
+from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
+from kbuild.ops.transpose import Transpose
 
 Random = np.random.Generator
 
@@ -106,13 +115,18 @@ def _dense(b: Builder) -> None:
     weight = b.tensor((k, n))
     bias = b.tensor((n,)) if b.rng.random() < 0.7 else None
     accum = b.type() if b.rng.random() < 0.8 else None
-    strategy = str(b.rng.choice(list(b.strategies)))
-    divisors = [d for d in range(1, k + 1) if k % d == 0] + [k * d for d in range(1, n + 1) if n % d == 0]
-    reuse = int(b.rng.choice(divisors)) if strategy == "resource" else 1
+    strategy, reuse = _strategy(b, k, n)
     op = Dense(weight, bias, accum, strategy, reuse)
     if accum is None:
         op = Dense(weight, bias, op.sum_type(x.fixed()), strategy, reuse)
     b.add(op, [x])
+
+
+def _strategy(b: Builder, k: int, n: int) -> tuple[str, int]:
+    """A strategy for a matrix [k, n], and a reuse factor that it allows."""
+    strategy = str(b.rng.choice(list(b.strategies)))
+    divisors = [d for d in range(1, k + 1) if k % d == 0] + [k * d for d in range(1, n + 1) if n % d == 0]
+    return strategy, int(b.rng.choice(divisors)) if strategy == "resource" else 1
 
 
 def _affine(b: Builder) -> None:
@@ -213,22 +227,122 @@ def _constant(b: Builder) -> None:
     b.add(Constant(b.tensor(b.shape())))
 
 
+def _small(node: Node, ranks: Collection[int] = (1, 2, 3, 4)) -> bool:
+    """So that a chain of ops that make values larger ends."""
+    return len(node.shape) in ranks and int(np.prod(node.shape)) <= 200
+
+
+def _windowed(b: Builder) -> tuple[Node, int] | None:
+    """A value with channels, and how many spatial axes it has."""
+    x = b.pick(lambda node: _small(node, (2, 3, 4)))
+    return None if x is None else (x, len(x.shape) - 1)
+
+
+def _numbers(b: Builder, low: int, high: int, count: int) -> tuple[int, ...]:
+    """Random numbers low..high; the low one in half of the cases."""
+    return tuple(low if b.rng.random() < 0.5 else int(n) for n in b.rng.integers(low, high + 1, size=count))
+
+
+def _pairs(b: Builder, low: int, high: int, count: int) -> tuple[tuple[int, int], ...]:
+    return tuple((int(p), int(q)) for p, q in b.rng.integers(low, high + 1, size=(count, 2)))
+
+
+def _add_valid(b: Builder, op: Op, x: Node) -> None:
+    """Parameters that leave nothing of this value are not drawn."""
+    try:
+        op.verify([x.shape])
+    except ValueError:
+        return
+    b.add(op, [x])
+
+
+def _conv(b: Builder) -> None:
+    found = _windowed(b)
+    if found is None:
+        return
+    x, rank = found
+    channels = x.shape[-1]
+    groups = int(b.rng.choice([d for d in range(1, channels + 1) if channels % d == 0]))
+    outputs = groups * int(b.rng.integers(1, 4))
+    weight = b.tensor((*_numbers(b, 1, 3, rank), channels // groups, outputs))
+    bias = b.tensor((outputs,)) if b.rng.random() < 0.7 else None
+    strategy, reuse = _strategy(b, weight.data.size // outputs, outputs)
+    accum = b.type() if b.rng.random() < 0.8 else None
+    op = Conv(weight, bias, accum, strategy, reuse, strides=_numbers(b, 1, 3, rank), padding=_pairs(b, 0, 2, rank),
+              dilation=_numbers(b, 1, 2, rank), input_dilation=_numbers(b, 1, 3, rank), groups=groups)
+    _add_valid(b, op if accum else replace(op, accum=op.sum_type(x.fixed())), x)
+
+
+def _pool(b: Builder) -> None:
+    found = _windowed(b)
+    if found is not None:
+        x, rank = found
+        padding = _pairs(b, 0, 2, rank) if b.rng.random() < 0.6 else ((0, 0),) * rank
+        op = Pool(str(b.rng.choice(POOLINGS)), _numbers(b, 1, 4, rank), _numbers(b, 1, 3, rank), padding)
+        _add_valid(b, op, x)
+
+
+def _reduce(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    axes = tuple(axis for axis in range(len(x.shape)) if b.rng.random() < 0.5) or (len(x.shape) - 1,)
+    keepdims = len(axes) == len(x.shape) or bool(b.rng.random() < 0.5)
+    count = int(np.prod([x.shape[axis] for axis in axes]))
+    b.add(Reduce(str(b.rng.choice(REDUCTIONS)), axes, count, keepdims), [x])
+
+
+def _pad(b: Builder) -> None:
+    x = b.pick(_small)
+    if x is not None:
+        _add_valid(b, Pad(_pairs(b, -1, 2, len(x.shape))), x)
+
+
+def _transpose(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    b.add(Transpose(tuple(int(axis) for axis in b.rng.permutation(len(x.shape)))), [x])
+
+
+def _repeat(b: Builder) -> None:
+    x = b.pick(_small)
+    if x is not None:
+        b.add(Repeat(_numbers(b, 1, 3, len(x.shape))), [x])
+
+
+def _interpolate(b: Builder) -> None:
+    x = b.pick(_small)
+    if x is not None:
+        b.add(Interpolate(_numbers(b, 1, 4, len(x.shape))), [x])
+
+
 MAKERS: dict[str, Callable[[Builder], None]] = {
     "dense": _dense, "affine": _affine, "relu": _relu, "lut": _lut, "softmax": _softmax, "merge": _merge,
     "concatenate": _concatenate, "reshape": _reshape, "identity": _identity, "constant": _constant,
+}  # fmt: skip
+SPATIAL: dict[str, Callable[[Builder], None]] = {
+    "conv": _conv, "pool": _pool, "reduce": _reduce, "pad": _pad, "transpose": _transpose, "repeat": _repeat,
+    "interpolate": _interpolate,
 }  # fmt: skip
 
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
                  widths: tuple[int, int] = NARROW, strategies: Sequence[str] = ("latency", "resource", "unrolled"),
-                 inputs: int = 3) -> Graph:
-    """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output."""
+                 inputs: int = 3, spatial: bool = False) -> Graph:
+    """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
+
+    spatial: with the ops of images and sequences, more often than others, and inputs of more axes.
+    """
     b = Builder(np.random.default_rng(seed), widths, strategies)
     for _ in range(inputs):
         b.add(Input(b.shape()))
-    names = sorted(MAKERS if kinds is None else kinds)
+    makers = MAKERS | SPATIAL if spatial else MAKERS
+    names = sorted(makers if kinds is None else kinds)
+    if spatial:
+        for rank in (2, 3, 4):
+            b.add(Input(tuple(int(n) for n in b.rng.integers(1, 8 - rank, size=rank))))
+        names += [*["conv", "pool"] * 4, *SPATIAL]
     while len(b.nodes) < nodes:
-        MAKERS[names[b.rng.integers(len(names))]](b)
+        makers[names[b.rng.integers(len(names))]](b)
     read = {name for node in b.nodes for name in node.inputs}
     outputs = tuple(node.name for node in b.nodes if node.name not in read)
     return verify(Graph(f"random{seed}", tuple(b.nodes), outputs))

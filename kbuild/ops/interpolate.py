@@ -40,7 +40,7 @@ class Interpolate(Op):
     @property
     def divisor(self) -> int:
         """The product of the denominators of all axes."""
-        return math.prod(_denominator(f) for f in self.factors)
+        return math.prod(denominator(f) for f in self.factors)
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         return mean_type(types[0], self.divisor)
@@ -54,7 +54,7 @@ class Interpolate(Op):
             if factor > 1:
                 before, after, weight = neighbours(x.shape[axis], factor)
                 weight = weight.reshape(-1, *(1,) * (x.ndim - axis - 1))
-                x = x.take(before, axis) * (_denominator(factor) - weight) + x.take(after, axis) * weight
+                x = x.take(before, axis) * (denominator(factor) - weight) + x.take(after, axis) * weight
         return x
 
     def eval(
@@ -71,7 +71,8 @@ class Interpolate(Op):
         return Interval(low, high)
 
 
-def _denominator(factor: int) -> int:
+def denominator(factor: int) -> int:
+    """The common denominator of the weights along an axis."""
     return factor if factor % 2 else 2 * factor
 
 
@@ -79,5 +80,5 @@ def neighbours(length: int, factor: int) -> tuple[np.ndarray[Any, Any], np.ndarr
     """For each output along an axis: the inputs before and after it, and the weight of the latter as a numerator."""
     twice = 2 * np.arange(length * factor) + 1 - factor  # 2 f times the position
     before = twice // (2 * factor)
-    weight = (twice - before * 2 * factor) * _denominator(factor) // (2 * factor)
+    weight = (twice - before * 2 * factor) * denominator(factor) // (2 * factor)
     return np.clip(before, 0, length - 1), np.clip(before + 1, 0, length - 1), weight

@@ -18,8 +18,10 @@ from kbuild import emulate
 from kbuild.config.backends import load_backend
 from kbuild.emit import Target, emit
 from kbuild.emit.hls import vectors
-from kbuild.emit.hls.design import Constant, broadcast, unit_type
-from kbuild.emit.hls.steps import STEPS, resource_step
+from kbuild.emit.hls.contractions import KERNELS, resource_step
+from kbuild.emit.hls.design import Constant, broadcast, moved, unit_type
+from kbuild.emit.hls.design import spatial as windows_per_axis
+from kbuild.emit.hls.steps import STEPS
 from kbuild.emit.hls.testbench import INPUTS, OUTPUTS
 from kbuild.emit.hls.weights import literals
 from kbuild.errors import RecipeError, UnsupportedModel
@@ -27,13 +29,20 @@ from kbuild.fixed import FixedType, IntArray
 from kbuild.ir import Graph, Layer, Node, Shape, Tensor, verify
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
+from kbuild.ops.interpolate import Interpolate
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
+from kbuild.ops.pad import Pad
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
+from kbuild.ops.repeat import Repeat
 from kbuild.ops.softmax import Softmax
+from kbuild.ops.transpose import Transpose
 from kbuild.passes.resolve_strategy import legal_reuse_factors
 from kbuild.tools.cxx import compiler
 
@@ -70,6 +79,30 @@ def everything() -> Graph:
     return verify(Graph("everything", tuple(b.nodes), (*outputs, latency.name, "x", outputs[0])))
 
 
+def spatial(rows: int = 5) -> Graph:
+    """Every kernel of images once, in a few small layers."""
+    b = Builder(np.random.default_rng(4))
+    x = source("x", (rows, 4, 2))
+    b.nodes.append(x)
+    plain = {"strides": (1, 1), "padding": ((1, 1), (0, 1)), "dilation": (1, 1), "input_dilation": (1, 1)}
+    first = b.add(Conv(b.tensor((3, 2, 2, 3), OF), b.tensor((3,), OF), b.type(), **plain), [x], OF)
+    grouped = Conv(b.tensor((2, 1, 1, 4), OF), None, OF, "resource", 4, strides=(2, 1), padding=((0, 0), (0, 0)),
+                   dilation=(1, 2), input_dilation=(1, 2), groups=2)  # fmt: skip
+    b.add(grouped, [x], OF)
+    b.add(Conv(b.tensor((2, 2, 3, 2), OF), None, OF, "unrolled", 2, **plain), [first], OF)
+    for kind in ("max", "average"):
+        b.add(Pool(kind, (2, 3), (2, 2), ((1, 0), (1, 2))), [first], OF)
+    b.add(Pool("average", (3, 1), (1, 1), ((0, 0), (0, 0))), [first], OF)
+    for kind in ("sum", "mean", "max", "min"):
+        b.add(Reduce(kind, (0, 1), rows * 4), [x], OF)
+    b.add(Pad(((1, -1), (0, 2), (0, 0))), [x], OF)
+    b.add(Transpose((2, 0, 1)), [x], OF)
+    b.add(Repeat((2, 3, 1)), [x], OF)
+    b.add(Interpolate((2, 3, 1)), [x], OF)
+    read = {name for node in b.nodes for name in node.inputs}
+    return verify(Graph("spatial", tuple(b.nodes), tuple(node.name for node in b.nodes if node.name not in read)))
+
+
 def write(graph: Graph, folder: Path, target: Target = TARGET, samples: int = 20) -> dict[str, IntArray]:
     inputs = random_inputs(graph, 1, samples)
     outputs = emulate.run(graph, inputs).values
@@ -104,6 +137,12 @@ def vendor_headers() -> Path:
 def test_with_the_vendors_headers(tmp_path: Path) -> None:
     """In C++11 as Vivado HLS has it, and with the header that defines what `ap_fixed` means."""
     write(everything(), tmp_path)
+    assert run(compile_project(tmp_path, "c++11", vendor_headers())) == (0, "20 samples, 0 wrong values\n")
+
+
+@pytest.mark.slow
+def test_images_with_the_vendors_headers(tmp_path: Path) -> None:
+    write(spatial(), tmp_path)
     assert run(compile_project(tmp_path, "c++11", vendor_headers())) == (0, "20 samples, 0 wrong values\n")
 
 
@@ -158,6 +197,14 @@ def test_wrong_vectors_fail(project: Path, tmp_path: Path, harm, message: str) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60, 70))
+def test_random_projects_of_images(seed: int, tmp_path: Path) -> None:
+    write(random_graph(seed, 30, widths=(1, 50), spatial=True), tmp_path, samples=5)
+    assert run(compile_project(tmp_path, "c++17", tmp_path / "firmware" / "ap_types"))[0] == 0
+    assert run(compile_project(tmp_path, "c++11", vendor_headers()))[0] == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40, 60))
 def test_random_projects(seed: int, tmp_path: Path) -> None:
     """Widths at which every constant is a double."""
@@ -192,6 +239,20 @@ def test_the_top_function_is_one_pipeline_or_processes() -> None:
     both = Node("both", Merge("add"), tuple(n.name for n in branched.nodes[1:]), (4,), Layer("both", "Add"), OF)
     branched = verify(Graph("branched", (*branched.nodes, both), ("both",)))
     assert "DATAFLOW" not in top_of(branched) and "PIPELINE" not in top_of(branched)
+
+
+def test_convolutions_are_processes_whose_text_does_not_grow_with_the_image() -> None:
+    b = Builder(np.random.default_rng(1))
+    b.nodes.append(source("x", (6, 6, 1)))
+    weight, none = b.tensor((3, 3, 1, 2), OF), ((0, 0), (0, 0))
+    b.add(Conv(weight, strides=(1, 1), padding=none, dilation=(1, 1), input_dilation=(1, 1)), [b.nodes[0]], OF)
+    b.add(Pool("max", (2, 2), (2, 2), none), [b.nodes[1]], OF)
+    assert "#pragma HLS DATAFLOW\n" in top_of(verify(Graph("images", tuple(b.nodes), (b.nodes[-1].name,))))
+    small, large = (emit(spatial(rows), TARGET) for rows in (5, 50))
+    assert small.keys() == large.keys()
+    for path in small:
+        if path.startswith("firmware/") and "weights" not in path:
+            assert len(large[path]) < 1.02 * len(small[path])
 
 
 def test_every_port_has_its_interface() -> None:
@@ -245,7 +306,7 @@ def test_what_cannot_be_printed_is_refused() -> None:
 def test_the_capability_tables_name_what_has_kernels(backend: str) -> None:
     able = load_backend(backend)
     assert set(able.ops) == {op.kind for op in STEPS} | {"input"}
-    assert able.strategies == {"dense": ("latency", "resource", "unrolled")}
+    assert able.strategies == {"dense": KERNELS, "conv": KERNELS}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------
@@ -286,6 +347,13 @@ def test_broadcast_is_that_of_numpy() -> None:
             found = [sum(i * s for i, s in zip(index, strides, strict=True))
                      for index in itertools.product(*map(range, sizes))]
             assert np.broadcast_to(values, shape).ravel().tolist() == found
+
+
+def test_too_many_axes_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="size has 4 axes; the HLS kernels loop over 3"):
+        windows_per_axis(size=(1, 1, 1, 1))
+    with pytest.raises(UnsupportedModel, match="factor has 5 axes; the HLS kernels loop over 4"):
+        moved(factor=(1, 1, 1, 1, 2))
 
 
 def test_too_many_alternating_axes_are_refused() -> None:

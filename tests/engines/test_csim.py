@@ -11,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import ANY, MAKERS, NARROW, Builder, integers, random_graph, random_inputs
+from random_graphs import ANY, MAKERS, NARROW, SPATIAL, Builder, integers, random_graph, random_inputs
 
 from kbuild import emulate
 from kbuild.engines import csim
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, to_float, wide
 from kbuild.ir import Graph, Layer, Node, verify
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 
@@ -28,6 +31,7 @@ MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
 
 SAMPLES = 60
 GRAPHS = [(seed, NARROW) for seed in range(5)] + [(seed, ANY) for seed in range(100, 102)]
+SPATIAL_GRAPHS = [(seed, NARROW) for seed in range(200, 203)] + [(300, ANY)]
 NODES = 50
 
 
@@ -47,6 +51,17 @@ def assert_every_node_equal(graph: Graph, folder: Path, samples: int = SAMPLES) 
 @pytest.mark.parametrize(("seed", "widths"), GRAPHS)
 def test_random_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
     assert_every_node_equal(random_graph(seed, NODES, widths=widths), tmp_path)
+
+
+@pytest.mark.parametrize(("seed", "widths"), SPATIAL_GRAPHS)
+def test_random_spatial_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, NODES, widths=widths, spatial=True), tmp_path, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(2000, 2030) for w in (NARROW, ANY)])
+def test_more_random_spatial_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 60, widths=widths, spatial=True), tmp_path, 12)
 
 
 @pytest.mark.slow
@@ -70,6 +85,24 @@ def test_the_random_graphs_have_everything() -> None:
     assert {t.quantization for t in types} == set(Quantization) and {t.overflow for t in types} == set(Overflow)
     assert any(t.width > 64 for t in types) and any(t.integer < 0 for t in types)
     assert any(t.integer > t.width for t in types) and any(not t.signed for t in types)
+
+
+def test_the_random_spatial_graphs_have_everything() -> None:
+    nodes = [(graph, node) for seed, widths in SPATIAL_GRAPHS
+             for graph in [random_graph(seed, NODES, widths=widths, spatial=True)] for node in graph]
+    assert {node.op.kind for _, node in nodes} >= {*SPATIAL}
+    convs = [node for _, node in nodes if isinstance(node.op, Conv)]
+    assert {len(node.shape) for node in convs} == {2, 3, 4}
+    ops = [node.op for node in convs if isinstance(node.op, Conv)]
+    assert {op.strategy for op in ops} == {"latency", "resource", "unrolled"}
+    for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups]):
+        assert {max(drawn(op)) > 1 for op in ops} == {True, False}
+    assert any(op.groups > 1 and op.strategy == "resource" for op in ops)
+    pools = [(node.op, graph[node.inputs[0]].shape) for graph, node in nodes if isinstance(node.op, Pool)]
+    assert {op.operation for op, _ in pools} == {"max", "average"}
+    assert {len(set(op.counts(shape).flat)) > 1 for op, shape in pools if op.operation == "average"} == {True, False}
+    reduced = {node.op.operation for _, node in nodes if isinstance(node.op, Reduce)}
+    assert reduced == {"sum", "mean", "max", "min"}
 
 
 def given(name: str, shape: tuple[int, ...], type: FixedType) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FixedType, product_type
 from kbuild.ir import Graph, Shape, Tensor
 
-AXES = 4  # axes of a broadcast that backends/hls/broadcast.h loops over
+AXES = 4  # axes that backends/hls/broadcast.h loops over
+SPATIAL_AXES = 3  # axes that the windows of backends/hls/window.h slide over
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,16 @@ def arrays(graph: Graph, steps: Iterable[Step]) -> list[Array]:
     return nodes + [array for step in steps for array in step.temporaries]
 
 
+def numbered(calls: Sequence[Call]) -> tuple[Call, ...]:
+    """The calls with configurations of their own names."""
+    if len(calls) == 1:
+        return tuple(calls)
+    return tuple(
+        replace(call, config=replace(call.config, name=f"part_{i}_{call.config.name}"))
+        for i, call in enumerate(calls, start=1)
+    )
+
+
 def limbs(of: FixedType) -> int:
     """64-bit words that hold one value."""
     return -(-of.width // 64)
@@ -178,6 +189,37 @@ def broadcast(shape: Shape, **operands: Shape) -> dict[str, int]:
         strides = [0 if pattern[index] else math.prod(own[i + 1:]) for i, pattern in enumerate(stretched)]
         result |= {f"{name}{i}": stride for i, stride in enumerate([0] * pad + strides)}
     return result
+
+
+def spatial(**values: Sequence[int]) -> dict[str, int]:
+    """`<name>0..2` for the values along the axes that windows slide over; for axes that are not there 1, or `low` 0.
+
+    Raises UnsupportedModel for more than three axes.
+    """
+    return _per_axis(SPATIAL_AXES, values)
+
+
+def moved(**values: Sequence[int]) -> dict[str, int]:
+    """`<name>0..3` for the values along the axes of an array; for axes that are not there 1, or `low` and `a` 0.
+
+    Raises UnsupportedModel for more than four axes.
+    """
+    return _per_axis(AXES, values)
+
+
+def _per_axis(axes: int, values: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, given in values.items():
+        if len(given) > axes:
+            raise UnsupportedModel(f"{name} has {len(given)} axes; the HLS kernels loop over {axes}")
+        neutral = 0 if name in ("low", "a") else 1
+        found |= {f"{name}{i}": n for i, n in enumerate([*[neutral] * (axes - len(given)), *given])}
+    return found
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """Distance between neighbours along each axis."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def elements(shape: Sequence[int]) -> int:

@@ -14,7 +14,9 @@ from kbuild.emit.hls.weights import header
 from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
-from kbuild.ops.dense import Dense
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.conv import Conv
+from kbuild.ops.pool import Pool
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
@@ -53,7 +55,7 @@ def _check(graph: Graph, target: Target) -> None:
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
     for node in graph:
-        if isinstance(node.op, Dense) and node.op.strategy == "distributed_arithmetic":
+        if isinstance(node.op, Contraction) and node.op.strategy == "distributed_arithmetic":
             raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
@@ -125,9 +127,10 @@ def _port_pragmas(graph: Graph) -> list[str]:
 
 def _schedule(graph: Graph) -> list[str]:
     """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
-    dense = [node.op for node in graph if isinstance(node.op, Dense)]
-    if not any(op.strategy == "resource" for op in dense):
-        return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in dense), default=1)}"]
+    products = [node.op for node in graph if isinstance(node.op, Contraction)]
+    sequential = any(op.strategy == "resource" for op in products)
+    if not sequential and not any(isinstance(node.op, (Conv, Pool)) for node in graph):
+        return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in products), default=1)}"]
     chain = all(len(node.inputs) <= 1 and len(graph.users[node.name]) <= 1 for node in graph)
     return ["#pragma HLS DATAFLOW"] if chain and len(graph.outputs) == 1 and len(graph.inputs) == 1 else []
 

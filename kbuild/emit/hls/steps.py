@@ -7,36 +7,43 @@ from typing import Any
 
 import numpy as np
 
+from kbuild.emit.hls.contractions import ZERO, conv, dense
 from kbuild.emit.hls.design import (
     Array,
     Call,
     Config,
     Constant,
     Step,
-    as_product,
     broadcast,
     config_name,
     elements,
     integer_type,
+    numbered,
     scalar,
-    spell,
     unit_type,
     value_name,
 )
-from kbuild.fixed import FixedType, Overflow
+from kbuild.emit.hls.moves import interpolate, pad, repeat, transpose
+from kbuild.emit.hls.reductions import mean, pool, reduce
+from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant as ConstantOp
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
+from kbuild.ops.interpolate import Interpolate
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
+from kbuild.ops.pad import Pad
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
+from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.softmax import Softmax
-
-ZERO = FixedType(1, 1, signed=False)
+from kbuild.ops.transpose import Transpose
 
 
 def steps(graph: Graph) -> list[tuple[Node, Step]]:
@@ -49,54 +56,6 @@ def step(node: Node, inputs: Sequence[Node]) -> Step:
     make: Any = STEPS[type(node.op)]
     made: Step = make(node, node.op, inputs)
     return made
-
-
-def _dense(node: Node, op: Dense, inputs: Sequence[Node]) -> Step:
-    x = inputs[0].fixed()
-    accum = op.infer_type([x])
-    k, n = op.weight.shape
-    rows = elements(node.shape[:-1])
-    weight = Constant(f"weight_{node.name}", op.weight)
-    bias = Constant(f"bias_{node.name}", op.bias or Tensor(np.zeros(n, np.int64), ZERO))
-    integers = {"rows": rows, "inputs": k, "outputs": n, "reuse_factor": op.reuse_factor}
-    if op.strategy == "resource":
-        lanes, depth = resource_step(k, n, op.reuse_factor)
-        integers |= {"lanes": lanes, "depth": depth, "products": lanes * depth}
-    else:
-        integers["multipliers"] = -(-rows * k * n // op.reuse_factor)
-    types = {"accum_t": spell(accum), "term_t": spell(term_type(x, op.weight.fixed(), accum)),
-             "weight_t": weight.spell(), "bias_t": bias.spell()}
-    kernel = f"dense_{op.strategy}" if op.strategy in ("resource", "unrolled") else "dense_latency"
-    call = Call(kernel, Config(config_name(node.name), integers, types), (value_name(inputs[0].name),),
-                value_name(node.name), (weight.name, bias.name))
-    return Step("dense.h", (call,), (weight, bias))
-
-
-def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:
-    """What each product is cast to before it is added: the accumulator's LSB, no overflow that addition would not do.
-
-    A product that needs no rounding stays as it is; a wrapping accumulator may wrap each term as well, since that is
-    modular; for a saturating one the term keeps all integer bits, and one more for rounding up.
-    """
-    product = as_product(x, weight)
-    if product.fraction <= accum.fraction:
-        return product
-    if accum.overflow is Overflow.WRAP:
-        return accum
-    integer = max(product.integer + 1, 2 - accum.fraction)
-    return FixedType(integer + accum.fraction, integer, product.signed, accum.quantization)
-
-
-def resource_step(inputs: int, outputs: int, reuse_factor: int) -> tuple[int, int]:
-    """Outputs and inputs of one step of the resource strategy.
-
-    Raises ValueError when the reuse factor is neither a divisor of `inputs` nor `inputs` times a divisor of `outputs`.
-    """
-    if inputs % reuse_factor == 0:
-        return outputs, inputs // reuse_factor
-    if reuse_factor % inputs == 0 and outputs % (reuse_factor // inputs) == 0:
-        return outputs // (reuse_factor // inputs), 1
-    raise ValueError(f"reuse factor {reuse_factor} does not split {inputs} x {outputs} products into equal steps")
 
 
 def _affine(node: Node, op: Affine, inputs: Sequence[Node]) -> Step:
@@ -180,14 +139,14 @@ def _integers(name: str, table: Tensor) -> Constant:
 
 def _merge(node: Node, op: Merge, inputs: Sequence[Node]) -> Step:
     """Two by two from the left, with exact types in between; a mean is the exact sum, divided."""
-    mean = op.operation == "average"
-    exact = Merge("add" if mean else op.operation)
+    averaged = op.operation == "average"
+    exact = Merge("add" if averaged else op.operation)
     kernel = exact.operation
     left, shape, calls, temporaries = value_name(inputs[0].name), inputs[0].shape, [], []
     for i, right in enumerate(inputs[1:], start=1):
         last = i == len(inputs) - 1
         before, shape = shape, exact.infer_shape([shape, right.shape])
-        if last and not mean:
+        if last and not averaged:
             output = value_name(node.name)
         else:
             of = exact.infer_type([n.fixed() for n in inputs[: i + 1]])
@@ -198,32 +157,9 @@ def _merge(node: Node, op: Merge, inputs: Sequence[Node]) -> Step:
         calls.append(Call(kernel, Config(f"{config_name(node.name)}", integers, {}),
                           (left, value_name(right.name)), output))
         left = output
-    if mean:
-        calls.append(_mean(node, temporaries[-1], len(inputs)))
-    return Step("merge.h", _numbered(calls), (), tuple(temporaries))
-
-
-def _numbered(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """The calls with configurations of their own names."""
-    if len(calls) == 1:
-        return tuple(calls)
-    return tuple(
-        Call(c.kernel, Config(f"part_{i}_{c.config.name}", c.config.integers, c.config.types), c.inputs, c.output)
-        for i, c in enumerate(calls, start=1)
-    )
-
-
-def _mean(node: Node, total: Array, count: int) -> Call:
-    integers = {"elements": total.size}
-    if count & (count - 1) == 0:
-        types = {"unit_t": unit_type(1 - count.bit_length())}
-        return Call("scale_by", Config(config_name(node.name), integers, types), (total.name,), value_name(node.name))
-    fraction = max(total.type.fraction, node.fixed().fraction)
-    bits = total.type.width + 1 + fraction - total.type.fraction
-    integers |= {"count": count, "numerator_bits": bits}
-    types = {"numerator_t": integer_type(bits), "numerator_unit_t": unit_type(fraction),
-             "quotient_t": integer_type(bits + 2), "quotient_unit_t": unit_type(-(fraction + 2))}
-    return Call("average", Config(config_name(node.name), integers, types), (total.name,), value_name(node.name))
+    if averaged:
+        calls.append(mean(node, temporaries[-1], len(inputs)))
+    return Step("merge.h", numbered(calls), (), tuple(temporaries))
 
 
 def _concatenate(node: Node, op: Concatenate, inputs: Sequence[Node]) -> Step:
@@ -242,7 +178,7 @@ def _concatenate(node: Node, op: Concatenate, inputs: Sequence[Node]) -> Step:
         calls.append(Call("concatenate", Config(config_name(node.name), integers, {}),
                           (left, value_name(right.name)), output))
         left, size = output, size + added
-    return Step("concatenate.h", _numbered(calls), (), tuple(temporaries))
+    return Step("concatenate.h", numbered(calls), (), tuple(temporaries))
 
 
 def _identity(node: Node, op: Identity | Reshape | Concatenate, inputs: Sequence[Node]) -> Step:
@@ -258,7 +194,14 @@ def _constant(node: Node, op: ConstantOp, inputs: Sequence[Node]) -> Step:
 
 # By op; `input` has no step: its values are given.
 STEPS: dict[type[Op], Callable[..., Step]] = {
-    Dense: _dense,
+    Dense: dense,
+    Conv: conv,
+    Pool: pool,
+    Reduce: reduce,
+    Pad: pad,
+    Transpose: transpose,
+    Repeat: repeat,
+    Interpolate: interpolate,
     Affine: _affine,
     Relu: _relu,
     Lut: _lut,

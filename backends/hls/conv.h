@@ -1,0 +1,144 @@
+// y[p][n] = bias[n] + sum over k and c of x[under(p, k)][group(n)][c] * weight[k][c][n], summed as in dense.h: exact
+// products cast to term_t, k and then c ascending, bias first. Places of the window without an input add nothing.
+//
+// One position is computed at a time; the top function runs convolutions as processes beside each other.
+#ifndef KBUILD_CONV_H
+#define KBUILD_CONV_H
+
+#include "window.h"
+
+namespace kbuild {
+
+// One position, all products at once.
+template <class C, class X, class Y>
+void conv_position(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                   const typename C::weight_t weight[C::terms * C::outputs],
+                   const typename C::bias_t bias[C::outputs], int p0, int p1, int p2) {
+#pragma HLS INLINE
+    typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=accum complete
+    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int k0 = 0; k0 < C::kernel0; ++k0) {
+        const int i0 = under(p0, k0, C::stride0, C::dilation0, C::low0, C::spread0, C::size0);
+        if (i0 < 0) continue;
+        for (int k1 = 0; k1 < C::kernel1; ++k1) {
+            const int i1 = under(p1, k1, C::stride1, C::dilation1, C::low1, C::spread1, C::size1);
+            if (i1 < 0) continue;
+            for (int k2 = 0; k2 < C::kernel2; ++k2) {
+                const int i2 = under(p2, k2, C::stride2, C::dilation2, C::low2, C::spread2, C::size2);
+                if (i2 < 0) continue;
+                const int from = ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels;
+                const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
+                for (int c = 0; c < C::group_channels; ++c) {
+                    for (int g = 0; g < C::groups; ++g) {
+                        const X value = x[from + g * C::group_channels + c];
+                        for (int n = g * C::group_outputs; n < (g + 1) * C::group_outputs; ++n)
+                            accum[n] += typename C::term_t(value * weight[(k + c) * C::outputs + n]);
+                    }
+                }
+            }
+        }
+    }
+    for (int n = 0; n < C::outputs; ++n) y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
+}
+
+// Latency: a position every `reuse_factor` cycles, with at most `multipliers` multipliers.
+template <class C, class X, class Y>
+void conv_latency(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                  const typename C::weight_t weight[C::terms * C::outputs],
+                  const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+    KBUILD_EACH_POSITION(C) {
+#pragma HLS PIPELINE II=C::reuse_factor
+        conv_position<C>(x, y, weight, bias, p0, p1, p2);
+    }
+}
+
+// Unrolled: every weight is a constant beside its own place of the window, so that the tool may make shifts and adders.
+template <class C, class X, class Y>
+void conv_unrolled(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                   const typename C::weight_t weight[C::terms * C::outputs],
+                   const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    KBUILD_EACH_POSITION(C) {
+#pragma HLS PIPELINE II=C::reuse_factor
+        conv_position<C>(x, y, weight, bias, p0, p1, p2);
+    }
+}
+
+// The inputs under the window, [groups][terms], zero where there is none.
+template <class C, class X>
+void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::terms], int p0, int p1, int p2) {
+#pragma HLS INLINE
+    for (int k0 = 0; k0 < C::kernel0; ++k0) {
+        const int i0 = under(p0, k0, C::stride0, C::dilation0, C::low0, C::spread0, C::size0);
+        for (int k1 = 0; k1 < C::kernel1; ++k1) {
+            const int i1 = under(p1, k1, C::stride1, C::dilation1, C::low1, C::spread1, C::size1);
+            for (int k2 = 0; k2 < C::kernel2; ++k2) {
+                const int i2 = under(p2, k2, C::stride2, C::dilation2, C::low2, C::spread2, C::size2);
+                const bool there = i0 >= 0 && i1 >= 0 && i2 >= 0;
+                const int from = there ? ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels : 0;
+                const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
+                for (int g = 0; g < C::groups; ++g) {
+                    for (int c = 0; c < C::group_channels; ++c) {
+                        X value = x[from + g * C::group_channels + c];
+                        if (!there) value = 0;
+                        window[g * C::terms + k + c] = value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Resource: each position takes `reuse_factor` steps of `products` products, whose weights lie side by side in memory.
+// A step takes `depth` places of the window for all outputs, or one for `lanes` of the outputs.
+template <class C, class X, class Y>
+void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                   const typename C::weight_t weight[C::terms * C::outputs],
+                   const typename C::bias_t bias[C::outputs]) {
+#pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    KBUILD_EACH_POSITION(C) {
+        X window[C::groups * C::terms];
+        typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=window complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+        conv_window<C>(x, window, p0, p1, p2);
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            accum[n] = bias[n];
+        }
+        int first = 0, n = 0;
+        for (int step = 0; step < C::reuse_factor; ++step) {
+#pragma HLS PIPELINE II=1
+            for (int k = 0; k < C::depth; ++k) {
+#pragma HLS UNROLL
+                for (int lane = 0; lane < C::lanes; ++lane) {
+#pragma HLS UNROLL
+                    const int group = C::groups == 1 ? 0 : (n + lane) / C::group_outputs;
+                    const X value = window[group * C::terms + first + k];
+                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
+                }
+            }
+            n += C::lanes;
+            if (n == C::outputs) {
+                n = 0;
+                first += C::depth;
+            }
+        }
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
+        }
+    }
+}
+
+}  // namespace kbuild
+
+#endif

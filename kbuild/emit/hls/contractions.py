@@ -1,0 +1,97 @@
+"""Kernel calls of the ops that sum products with constant weights: dense layers and convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kbuild.emit.hls.design import (
+    Call,
+    Config,
+    Constant,
+    Step,
+    as_product,
+    config_name,
+    elements,
+    spatial,
+    spell,
+    value_name,
+)
+from kbuild.fixed import FixedType, Overflow
+from kbuild.ir import Node, Tensor
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.conv import Conv
+from kbuild.ops.dense import Dense
+
+KERNELS = ("latency", "resource", "unrolled")  # strategies
+ZERO = FixedType(1, 1, signed=False)
+
+
+def dense(node: Node, op: Dense, inputs: Sequence[Node]) -> Step:
+    """A matrix for every row of the input; all rows share the multipliers."""
+    rows = elements(node.shape[:-1])
+    return _contraction(node, op, inputs[0], {"rows": rows, "inputs": op.terms}, at_once=rows)
+
+
+def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
+    """One position of the window after the other."""
+    x = inputs[0]
+    integers = {
+        "inputs": elements(x.shape[:-1]), "channels": x.shape[-1], "positions": elements(node.shape[:-1]),
+        "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2],
+        "group_outputs": op.outputs // op.groups,
+        **spatial(positions=node.shape[:-1], kernel=op.kernel, stride=op.strides, dilation=op.dilation,
+                  size=x.shape[:-1], spread=op.input_dilation, low=tuple(low for low, _ in op.padding)),
+    }  # fmt: skip
+    return _contraction(node, op, x, integers, at_once=1)
+
+
+def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:
+    """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource).
+
+    A strategy that only the Verilog has is simulated as latency: strategies do not change results.
+    """
+    of, weight_of = x.fixed(), op.weight.fixed()
+    accum = op.infer_type([of])
+    weight = Constant(f"weight_{node.name}", op.weight)
+    bias = Constant(f"bias_{node.name}", op.bias or Tensor(np.zeros(op.outputs, np.int64), ZERO))
+    integers = {**integers, "outputs": op.outputs, "reuse_factor": op.reuse_factor}
+    if op.strategy == "resource":
+        lanes, depth = resource_step(op.terms, op.outputs, op.reuse_factor)
+        integers |= {"lanes": lanes, "depth": depth, "products": lanes * depth}
+    else:
+        integers["multipliers"] = -(-at_once * op.terms * op.outputs // op.reuse_factor)
+    types = {"accum_t": spell(accum), "term_t": spell(term_type(of, weight_of, accum)),
+             "weight_t": weight.spell(), "bias_t": bias.spell()}
+    kernel = f"{op.kind}_{op.strategy if op.strategy in KERNELS else 'latency'}"
+    call = Call(kernel, Config(config_name(node.name), integers, types), (value_name(x.name),),
+                value_name(node.name), (weight.name, bias.name))
+    return Step(f"{op.kind}.h", (call,), (weight, bias))
+
+
+def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:
+    """What each product is cast to before it is added: the accumulator's LSB, no overflow that addition would not do.
+
+    A product that needs no rounding stays as it is; a wrapping accumulator may wrap each term as well, since that is
+    modular; for a saturating one the term keeps all integer bits, and one more for rounding up.
+    """
+    product = as_product(x, weight)
+    if product.fraction <= accum.fraction:
+        return product
+    if accum.overflow is Overflow.WRAP:
+        return accum
+    integer = max(product.integer + 1, 2 - accum.fraction)
+    return FixedType(integer + accum.fraction, integer, product.signed, accum.quantization)
+
+
+def resource_step(inputs: int, outputs: int, reuse_factor: int) -> tuple[int, int]:
+    """Outputs and inputs of one step of the resource strategy.
+
+    Raises ValueError when the reuse factor is neither a divisor of `inputs` nor `inputs` times a divisor of `outputs`.
+    """
+    if inputs % reuse_factor == 0:
+        return outputs, inputs // reuse_factor
+    if reuse_factor % inputs == 0 and outputs % (reuse_factor // inputs) == 0:
+        return outputs // (reuse_factor // inputs), 1
+    raise ValueError(f"reuse factor {reuse_factor} does not split {inputs} x {outputs} products into equal steps")

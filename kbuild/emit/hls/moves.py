@@ -1,0 +1,81 @@
+"""Kernel calls of the ops that put elements elsewhere: transpose, repeat, pad; and of interpolation between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kbuild.emit.hls.design import (
+    Array,
+    Call,
+    Config,
+    Step,
+    config_name,
+    elements,
+    integer_type,
+    moved,
+    numbered,
+    row_major,
+    value_name,
+)
+from kbuild.emit.hls.reductions import mean
+from kbuild.fixed import type_for
+from kbuild.ir import Node
+from kbuild.ops.interpolate import Interpolate, denominator
+from kbuild.ops.pad import Pad
+from kbuild.ops.repeat import Repeat
+from kbuild.ops.transpose import Transpose
+
+
+def transpose(node: Node, op: Transpose, inputs: Sequence[Node]) -> Step:
+    """Axes that stay neighbours are one axis of the loops."""
+    strides = row_major(inputs[0].shape)
+    sizes: list[int] = []
+    distances: list[int] = []
+    for axis in op.axes:
+        size, distance = inputs[0].shape[axis], strides[axis]
+        if sizes and distances[-1] == size * distance:
+            sizes[-1], distances[-1] = sizes[-1] * size, distance
+        elif size > 1:
+            sizes.append(size)
+            distances.append(distance)
+    return _move("transpose", node, inputs[0], moved(size=sizes, a=distances))
+
+
+def repeat(node: Node, op: Repeat, inputs: Sequence[Node]) -> Step:
+    """Every axis by itself."""
+    return _move("repeat", node, inputs[0],
+                 moved(size=node.shape, a=row_major(inputs[0].shape), factor=op.factors))
+
+
+def pad(node: Node, op: Pad, inputs: Sequence[Node]) -> Step:
+    """Every axis by itself; `low` is negative where elements are cropped."""
+    low = tuple(low for low, _ in op.padding)
+    return _move("pad", node, inputs[0], {**moved(size=node.shape, low=low), **moved(**{"from": inputs[0].shape})})
+
+
+def _move(kernel: str, node: Node, x: Node, loops: dict[str, int]) -> Step:
+    integers = {"inputs": elements(x.shape), "elements": elements(node.shape), **loops}
+    call = Call(kernel, Config(config_name(node.name), integers, {}), (value_name(x.name),), value_name(node.name))
+    return Step("move.h", (call,))
+
+
+def interpolate(node: Node, op: Interpolate, inputs: Sequence[Node]) -> Step:
+    """Axis by axis, exact; then the product of the denominators is divided out."""
+    values, shape, of = value_name(inputs[0].name), list(inputs[0].shape), inputs[0].fixed()
+    total = Array(values, "", of, elements(shape))
+    calls, temporaries = [], []
+    for axis, factor in enumerate(op.factors):
+        if factor == 1:
+            continue
+        divisor = denominator(factor)
+        of = type_for(of.min * divisor, of.max * divisor, of.fraction)
+        integers = {"outer": elements(shape[:axis]), "size": shape[axis], "factor": factor, "divisor": divisor,
+                    "inner": elements(shape[axis + 1 :])}
+        shape[axis] *= factor
+        total = Array(f"partial_{axis}_{node.name}", f"partial_type_{axis}_{node.name}", of, elements(shape))
+        types = {"weight_t": integer_type(divisor.bit_length(), signed=False)}
+        calls.append(Call("interpolate", Config(config_name(node.name), integers, types), (values,), total.name))
+        temporaries.append(total)
+        values = total.name
+    calls.append(mean(node, total, op.divisor))
+    return Step("interpolate.h", numbered(calls), (), tuple(temporaries))
