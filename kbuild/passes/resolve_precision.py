@@ -18,6 +18,7 @@ from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
@@ -181,6 +182,15 @@ def _gather(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return typed, resolver.result(typed)
 
 
+def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Einsum)
+    weight = None if op.weight is None else resolver.constant(op.weight, "weight")
+    bias = None if op.bias is None else resolver.constant(op.bias, "bias")
+    typed, shapes = replace(op, weight=weight, bias=bias), [x.low.shape for x in resolver.intervals]
+    typed = replace(typed, accum=resolver.given("accum") or typed.sum_type(resolver.types, shapes))
+    return typed, resolver.result(typed)
+
+
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
     span = _span(resolver.intervals[0])
@@ -210,6 +220,7 @@ _RULES: dict[str, Rule] = {
     "constant": _constant,
     "lut": _lut,
     "softmax": _softmax,
+    "einsum": _einsum,
     "gather": _gather,
     "normalize": normalizing.resolved,
     "simple_rnn": recurrent.resolved,

@@ -191,12 +191,40 @@ def embedding(rng: random.Random, sources: Sources) -> Values:
     return [rows] if rng.random() < 0.5 else flat(layers.LSTM(2)(rows))
 
 
+def product(rng: random.Random, sources: Sources) -> Values:
+    """Dot along every pair of axes that fit, EinsumDense with every kind of equation."""
+    if rng.random() < 0.4:
+        one, two = sources[rng.choice(list(sources))], sources[rng.choice(list(sources))]
+        pairs = [(i, j) for i in range(1, len(one.shape)) for j in range(1, len(two.shape))]
+        axes = rng.choice([(i, j) for i, j in pairs if one.shape[i] == two.shape[j]] or [(-1, -1)])
+        return [layers.Dot(axes=axes, normalize=rng.random() < 0.4)([one, two])]
+    name, equation, shape, biases = rng.choice(
+        [
+            ("flat", "ab,bc->ac", 3, ["c", None]),
+            ("x", "abc,cd->abd", (None, 4), ["d", "b", "bd", None]),
+            ("x", "abc,bd->acd", (3, 2), ["d", "c", None]),
+            ("x", "abc,bcd->abd", (5, 2), ["d", "bd", None]),
+            ("x", "abc,bce->ae", 4, ["e", None]),
+            ("x", "...x,xy->...y", 2, ["y", None]),
+            ("x", "abc,cde->abde", (5, 2, 3), ["de", "d", "be", None]),
+            ("x", "ab...,bd->ad...", 2, ["d", None]),
+            ("image", "abcd,cde->abce", (2, 3, 2), ["e", "c", None]),
+            ("image", "...cd,cde->...ce", (3, 2), ["e", "c", None]),
+            ("image", "abcd,de->aebc", (2, 2, 3), ["e", "c", None]),
+        ]
+    )
+    activation = rng.choice([None, "relu", "tanh", "softmax"])
+    layer = layers.EinsumDense(equation, shape, bias_axes=rng.choice(biases), activation=activation)
+    return [layer(sources[name])]
+
+
 FAMILIES: dict[str, tuple[Callable[[random.Random, Sources], Values], int]] = {
     "recurrent": (recurrent, 24),
     "bidirectional": (bidirectional, 20),
     "activation": (activation, 24),
     "embedding": (embedding, 3),
     "normalize": (normalize, 16),
+    "product": (product, 24),
 }
 
 

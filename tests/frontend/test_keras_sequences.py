@@ -18,6 +18,9 @@ from kbuild.frontend.keras import read_model
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
 from kbuild.ir import Graph, verify
+from kbuild.ir.text import parse, to_text
+from kbuild.ir.text import tensors as text_tensors
+from kbuild.ops import op_class
 from kbuild.ops.lut import Lut
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes import check_capability, context, normalizing, ranges, recurrent, tables
@@ -37,6 +40,7 @@ def relative_errors(path: Path) -> dict[str, float]:
     for step in PIPELINE:
         if step is not check_capability.run:  # which backends can print is not the matter here
             graph = verify(step(graph, Context(calibration=inputs)))
+    assert parse(to_text(graph), text_tensors(graph), op_class) == graph
     integers, _ = quantize_inputs(graph, inputs)
     values = run(graph, integers).values
     found = {}
@@ -47,7 +51,7 @@ def relative_errors(path: Path) -> dict[str, float]:
 
 
 def test_all_files_are_there() -> None:
-    assert len(FILES) == 10
+    assert len(FILES) == 12
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -116,6 +120,10 @@ def built(class_name: str, config: dict[str, Any], keras: int = 3, shape: tuple[
         ("LayerNormalization", {"rms_scaling": True}, "use RMSNormalization"),
         ("LayerNormalization", {"axis": [1, 1]}, "names an axis twice"),
         ("RMSNormalization", {"axis": 1}, "normalizes over others than the last axes"),
+        ("EinsumDense", {"equation": "abc,cd", "output_shape": [5, 2]}, "is none that EinsumDense has"),
+        ("EinsumDense", {"equation": "abc,ad->abd", "output_shape": [5, 2]}, "does not keep the batch"),
+        ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": [2]}, "does not give every axis of the output"),
+        ("Dot", {"axes": 1, "normalize": False}, "is called with 1 inputs, not two"),
         ("GroupNormalization", {"groups": 2}, "groups is 2, which does not divide 3 channels"),
         ("ThresholdedReLU", {"theta": -1.0}, "theta is -1.0, which is negative"),
         ("Rescaling", {"scale": [1.0, 2.0]}, r"scale has shape \(2,\), which does not broadcast to \(5, 3\)"),
