@@ -25,6 +25,7 @@ from kbuild.fixed import (
 from kbuild.ir.op import OverflowCount
 from kbuild.ir.tensor import Tensor
 
+_BLOCK = 1 << 15  # sums that are worked on at once where products are rounded one by one
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
 
@@ -116,7 +117,9 @@ def _add(sums: IntArray, start: IntArray) -> IntArray:
 
 def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[IntArray, IntArray, IntArray]:
     """The operands in the narrowest integers in which no product, rounded by `shift` bits, and no sum can wrap."""
-    bits = max(bits_of(x) + bits_of(w), shift, bits_of(start)) + int(w.shape[-2]).bit_length() + 1
+    product = bits_of(x) + bits_of(w)
+    sums = max(product - shift + 1, bits_of(start)) + int(w.shape[-2]).bit_length()
+    bits = max(product, shift, sums) + 1  # half an LSB is added to a product before it is shifted
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
     return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
@@ -129,12 +132,17 @@ def _repeated(start: IntArray, x: IntArray) -> IntArray:
 
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
     x, w, start = _operands(x, w, start, shift)
-    sums = _repeated(start, x)
-    for k in range(w.shape[-2]):
-        row = w[..., k, np.newaxis, :]
-        if row.any():
-            sums += quantize(x[..., k, np.newaxis] * row, shift, mode)
-    return compact(sums)
+    # Samples innermost, a block of them at a time: long rows for the processor, and sums that stay in its cache.
+    columns, rows = np.swapaxes(w, -1, -2), np.ascontiguousarray(np.swapaxes(x, -1, -2))
+    sums = np.repeat(np.swapaxes(start, -1, -2), rows.shape[-1], axis=-1)
+    step = max(_BLOCK // max(sums.size // max(sums.shape[-1], 1), 1), 1)
+    for first in range(0, rows.shape[-1], step):
+        block = slice(first, first + step)
+        part = np.ascontiguousarray(sums[..., block])
+        for k in range(columns.shape[-1]):
+            part += quantize(columns[..., k, np.newaxis] * rows[..., k, np.newaxis, block], shift, mode)
+        sums[..., block] = part
+    return compact(np.swapaxes(sums, -1, -2))
 
 
 def _saturating(
