@@ -13,14 +13,15 @@ import pytest
 
 from kbuild.emulate import quantize_inputs, run
 from kbuild.errors import UnsupportedModel
-from kbuild.fixed import FixedType, to_float
+from kbuild.fixed import FixedType, Overflow, Quantization, to_float
 from kbuild.frontend.keras import read_model
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
-from kbuild.ir import Graph, verify
+from kbuild.ir import Graph, Node, verify
 from kbuild.ir.text import parse, to_text
 from kbuild.ir.text import tensors as text_tensors
 from kbuild.ops import op_class
+from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes import check_capability, context, normalizing, ranges, recurrent, tables
@@ -140,6 +141,35 @@ def test_refusals(class_name: str, config: dict[str, Any], sentence: str) -> Non
 def test_recurrent_layers_need_a_sequence() -> None:
     with pytest.raises(UnsupportedModel, match=r"needs an input of shape \(steps, features\)"):
         built("LSTM", LSTM, shape=(3,))
+
+
+def test_given_types_are_used_as_written() -> None:
+    """Also where states and accumulators wrap: the values are those of the types, whatever they mean."""
+    rng = np.random.default_rng(0)
+    given = {
+        "accum": FixedType(14, 5, True, Quantization.RND, Overflow.SAT),
+        "recurrent_accum": FixedType(12, 4),
+        "state": FixedType(9, 2, True, Quantization.RND_CONV, Overflow.SAT_SYM),
+        "table": FixedType(10, 1, signed=False),
+        "result": FixedType(7, 1, False, Quantization.TRN_ZERO, Overflow.SAT_ZERO),
+    }
+
+    class Given(Context):
+        def type_of(self, node: Node, variable: str) -> FixedType | None:
+            return given.get(variable) if node.layer.name == "l" else None
+
+    x = rng.normal(0, 1, (20, 5, 3))
+    graph = built("LSTM", {**LSTM, "return_sequences": True})
+    context = Given(calibration={"x": x})
+    for step in PIPELINE:
+        if step is not check_capability.run:
+            graph = verify(step(graph, context))
+    op = graph["l"].op
+    assert isinstance(op, Lstm) and graph["l"].type == given["result"]
+    assert (op.accum, op.recurrent_accum, op.state, op.cell) == (*list(given.values())[:3], given["state"])
+    assert all(t is not None and t.type == given["table"] for t in (op.table, op.recurrent_table, op.cell_table))
+    values = run(graph, quantize_inputs(graph, {"x": x})[0]).values["l"]
+    assert values.min() >= 0 and values.max() <= given["result"].max and values.any()
 
 
 @pytest.mark.parametrize(("keras", "slope"), [(2, 0.2), (3, 1 / 6)])
