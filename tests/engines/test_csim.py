@@ -280,6 +280,8 @@ def test_hostile_layer_names_do_not_reach_the_sources() -> None:
     [
         ("KERAS_3layer", "ap_fixed<16,6>", "hls4ml-fixed16_6.npz"),
         ("KERAS_3layer_batch_norm", "ap_fixed<24,10>", "hls4ml-fixed24_10.npz"),
+        ("KERAS_conv1d_small", "ap_fixed<16,6>", "hls4ml-fixed16_6-stream.npz"),
+        ("KERAS_conv2d_model", "ap_fixed<18,8>", "hls4ml-fixed18_8.npz"),
     ],
 )
 def test_the_bits_of_hls4ml(name: str, precision: str, file: str, tmp_path: Path) -> None:
