@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kbuild.fixed import FixedType
+import numpy as np
+
+from kbuild.fixed import FixedType, Overflow
 from kbuild.ir import Graph, Interval, Op, Tensor
 from kbuild.ops.gru import Gru
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
-from kbuild.ops.rnn import Address, Recurrent, exact_sum
+from kbuild.ops.rnn import Address, Recurrent, SimpleRnn, exact_sum
 from kbuild.passes.ranges import MARGIN, range_type
-from kbuild.passes.tables import Span, lut_table
+from kbuild.passes.tables import PROBES, Span, lut_table
 
 if TYPE_CHECKING:
     from kbuild.passes.resolve_precision import Resolver
@@ -49,6 +51,8 @@ def resolved(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     ]
     typed = _with_sums(op, resolver, states)
     at, span = typed.sum_type(), _span(reach.sums)
+    if isinstance(typed, SimpleRnn):
+        span = _within(typed.act(), span, at, states[0])
 
     def table(function: str, params: tuple[float, ...], of: FixedType, span: Span) -> tuple[Tensor | None, Address]:
         if function in ("linear", "relu"):
@@ -67,6 +71,21 @@ def resolved(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
         made, address = table(typed.activation, typed.activation_params, states[1], _span(reach.states[1]))
         typed = replace(typed, cell_table=made, cell_address=address)
     return typed, resolver.result(typed)
+
+
+def _within(activation: Op, span: Span, of: FixedType, state: FixedType) -> Span:
+    """The part of `span` in which the activation is within the state's range.
+
+    What is beyond saturates in the state anyway, or in the index of the table: entries are better spent inside.
+    """
+    low, high = max(span[0], float(of.range[0])), min(span[1], float(of.range[1]))
+    points = np.linspace(low, high, PROBES)
+    values = activation.eval_float([points])
+    least, largest = (float(end) for end in state.range)
+    inside = np.flatnonzero((values >= least) & (values <= largest))
+    if state.overflow is not Overflow.SAT or not inside.size:
+        return low, high
+    return float(points[max(inside[0] - 1, 0)]), float(points[min(inside[-1] + 1, PROBES - 1)])
 
 
 def _seen(resolver: Resolver, number: int) -> Span:

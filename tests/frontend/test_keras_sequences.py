@@ -58,7 +58,7 @@ def test_all_files_are_there() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_automatic_types_are_close_to_keras(path: Path) -> None:
     errors = relative_errors(path)
-    assert max(errors.values()) <= 0.1, max(errors, key=lambda name: errors[name])
+    assert max(errors.values()) <= 0.05, max(errors, key=lambda name: errors[name])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
