@@ -40,7 +40,10 @@ class Pad(Op):
         kept = x[
             tuple(slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape, self.padding, strict=True))
         ]
-        return np.pad(kept, [(max(low, 0), max(high, 0)) for low, high in self.padding])
+        outside = [(max(low, 0), max(high, 0)) for low, high in self.padding]
+        padded = np.full([low + n + high for n, (low, high) in zip(kept.shape, outside, strict=True)], 0, x.dtype)
+        padded[tuple(slice(low, low + n) for n, (low, _) in zip(kept.shape, outside, strict=True))] = kept
+        return padded
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount

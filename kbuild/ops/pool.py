@@ -85,7 +85,8 @@ class Pool(Op):
     ) -> IntArray:
         x, of = inputs[0], types[0]
         if self.operation == "max":
-            return cast_into(self._reduced(self._windows(x, of.min), np.maximum), of.fraction, result, overflow)
+            least = int(x.min(initial=0))  # no window is without an element that is no padding
+            return cast_into(self._reduced(self._windows(x, least), np.maximum), of.fraction, result, overflow)
         sums = self._reduced(self._windows(summable(x, math.prod(self.size)), 0), np.add)
         counts = self.counts(x.shape[1:])[..., np.newaxis]
         divisor = int(counts.flat[0]) if (counts == counts.flat[0]).all() else counts

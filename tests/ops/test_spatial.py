@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbuild.fixed import FixedType, type_for
+from kbuild.fixed import FixedType, Quantization, type_for
 from kbuild.ir import Interval, Op, OverflowCount, Shape, Tensor
 from kbuild.ops.casting import divide_into
 from kbuild.ops.interpolate import Interpolate
@@ -174,6 +174,17 @@ def test_interpolate(widest: int) -> None:
             return total
 
         check(rng, Interpolate(factors), shape, exact, widest)
+
+
+def test_wide_types() -> None:
+    """Beyond int64: small values of a type whose smallest does not fit; large values with zeros around."""
+    of, coarse = FixedType(100, 50), FixedType(40, 60, quantization=Quantization.RND_INF)
+    small = np.array([[[-5], [-3], [-9]]])
+    largest = Pool("max", (2,), (1,), ((1, 1),)).eval([small], [of], of, OverflowCount())
+    assert largest.ravel().tolist() == [-5, -3, -3, -9]
+    large = np.array([[[1 << 90], [-(1 << 92)]]], dtype=object)
+    found = Pad(((1, 1), (0, 0))).eval([large], [of], coarse, OverflowCount())
+    assert found.ravel().tolist() == [0, 1 << 20, -(1 << 22), 0]
 
 
 def test_a_coarse_result_of_a_division() -> None:
