@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from kbuild.config.backends import Backend, all_backends, load_backend
 from kbuild.config.places import NOWHERE, Problem, raise_problems
+from kbuild.config.recipe import Setting
+from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.conv import Conv
 from kbuild.passes.context import Context
 
 
@@ -40,4 +43,22 @@ def _kernel_problems(node: Node, op: Contraction, name: str, backend: Backend, c
             f"write a reuse factor of 1, or use {' or '.join(able)}"
         )
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
+    if settings is not None and isinstance(op, Conv):
+        problems += _convolution_problems(settings, name)
     return problems
+
+
+def _convolution_problems(settings: LayerSettings, name: str) -> list[Problem]:
+    """Settings of convolutions that no kernel honours yet."""
+    reuse = settings.reuse_factor.value
+    wanted: list[tuple[Setting[int] | Setting[str | None], bool, str]] = [
+        (settings.parallelization_factor, settings.parallelization_factor.value != 1,
+         "convolutions compute one position at a time; write 1"),
+        (settings.implementation, settings.implementation.value not in (None, "im2col"),
+         "convolutions are matrix products of their windows; write im2col"),
+        (settings.depthwise_reuse_factor, settings.depthwise_reuse_factor.value != reuse,
+         f"both halves have the layer's reuse factor, {reuse}; write that"),
+        (settings.pointwise_reuse_factor, settings.pointwise_reuse_factor.value != reuse,
+         f"both halves have the layer's reuse factor, {reuse}; write that"),
+    ]  # fmt: skip
+    return [Problem(s.place, s.key, f"{name}: {message}") for s, found, message in wanted if found]

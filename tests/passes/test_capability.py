@@ -12,6 +12,7 @@ from kbuild.config import load_recipe, resolve_settings
 from kbuild.config.capability import check_recipe
 from kbuild.errors import RecipeError
 from kbuild.ir import Graph, Layer, Node, Tensor, verify
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
 from kbuild.passes import check_capability, resolve_strategy
@@ -24,17 +25,24 @@ def graph() -> Graph:
     return verify(Graph("g", (x, Node("fc", Dense(Tensor(np.ones((4, 2)))), ("x",), (2,), layer)), ("fc",)))
 
 
+def images() -> Graph:
+    x = Node("x", Input((4, 2)), (), (4, 2), Layer("x", "InputLayer"))
+    op = Conv(Tensor(np.ones((3, 2, 2))), strides=(1,), padding=((0, 0),), dilation=(1,), input_dilation=(1,))
+    return verify(Graph("g", (x, Node("c", op, ("x",), (2, 2), Layer("c", "Conv1D"))), ("c",)))
+
+
 def recipe_file(folder: Path, text: str) -> Path:
     (folder / "m.h5").write_bytes(b"")
     (folder / "recipe.yml").write_text("KerasH5: m.h5\n" + textwrap.dedent(text))
     return folder / "recipe.yml"
 
 
-def refused_design(folder: Path, text: str) -> list[str]:
+def refused_design(folder: Path, text: str, model: Graph | None = None) -> list[str]:
+    model = model or graph()
     (recipe,) = load_recipe(recipe_file(folder, text))
-    context = Context(resolve_settings(recipe, layer_infos(graph())), recipe.backend, recipe.io_type)
+    context = Context(resolve_settings(recipe, layer_infos(model)), recipe.backend, recipe.io_type)
     with pytest.raises(RecipeError) as caught:
-        check_capability.run(resolve_strategy.run(graph(), context), context)
+        check_capability.run(resolve_strategy.run(model, context), context)
     return [line.removeprefix(f"{folder}/") for line in str(caught.value).splitlines()]
 
 
@@ -60,6 +68,27 @@ def test_strategy_that_a_backend_lacks(tmp_path: Path) -> None:
     assert "Vitis has no strategy distributed_arithmetic yet" in refused_design(
         tmp_path, "Backend: Vitis\nHLSConfig: {Model: {Strategy: distributed_arithmetic}}\n"
     )[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ("ParallelizationFactor: 2", "convolutions compute one position at a time; write 1"),
+        ("Implementation: winograd", "convolutions are matrix products of their windows; write im2col"),
+        ("DepthwiseReuseFactor: 2", "both halves have the layer's reuse factor, 1; write that"),
+    ],
+)
+def test_settings_of_convolutions_that_nothing_honours(setting: str, remedy: str, tmp_path: Path) -> None:
+    text = f"Backend: Vitis\nHLSConfig: {{LayerType: {{Conv1D: {{{setting}}}}}}}\n"
+    (line,) = refused_design(tmp_path, text, images())
+    assert line.startswith("recipe.yml:3:") and line.endswith(f"layer c (Conv1D): {remedy}")
+    assert setting.split(":")[0] in line
+
+
+def test_convolutions_in_verilog(tmp_path: Path) -> None:
+    assert refused_design(tmp_path, "", images()) == [
+        "layer c (Conv1D): Yosys cannot print the operation conv with io_parallel; Vitis or Vivado can"
+    ]
 
 
 @pytest.mark.parametrize(
