@@ -5,7 +5,15 @@ from __future__ import annotations
 from kbuild.emit.target import Target
 from kbuild.ir import Graph
 
-__all__ = ["Target", "emit"]
+__all__ = ["Target", "check", "emit"]
+
+
+def check(graph: Graph, backend: str) -> None:
+    """Raise UnsupportedModel for a design that is too large for the backend, before any time is spent on it."""
+    if backend == "Yosys":
+        from kbuild.emit.verilog import limits
+
+        limits.check(graph, backend)
 
 
 def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:

@@ -21,7 +21,7 @@ INPUT_CYCLE = 1  # inputs are registered first
 
 def lower(graph: Graph, target: Target) -> Design:
     """Decide every signal, register and name. Raises UnsupportedModel for a design beyond the limits."""
-    check(graph, target)
+    check(graph, target.backend)
     return _Lowering(graph, target).design()
 
 

@@ -49,10 +49,12 @@ class Optimize(Stage):
         }
 
     def make(self, build: Build, folder: Path) -> None:
+        from kbuild.emit import check
         from kbuild.ir.files import save
         from kbuild.passes.pipeline import optimize
 
         graph = optimize(build.graph("parse"), context_of(build))
+        check(graph, build.recipe.backend)
         save(graph, folder)
         (folder / _FILE).write_text(to_text(report_of(graph, build)), encoding="utf-8")
         build.remember(self.name, graph)

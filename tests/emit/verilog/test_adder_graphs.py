@@ -88,3 +88,14 @@ def test_signed_digits_are_canonical() -> None:
         assert sum((-1 if negative else 1) << at for at, negative in digits) == value
         assert all(b - a > 1 for (a, _), (b, _) in pairwise(digits))
         assert signed_digits.count(np.array([value])) == len(digits)
+
+
+def test_inputs_that_never_change() -> None:
+    """A range of one value: the solver may not drop what adds up to a constant, here zero."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        matrix = rng.integers(-50, 50, (4, 3))
+        ranges = [(int(v), int(v)) if rng.random() < 0.7 else (-8, 7) for v in rng.choice([-31, 0, 31], 4)]
+        graph = solve(matrix, ranges)  # compared with the matrix inside
+        still = [k for k, (low, high) in enumerate(ranges) if low == high == 0]
+        assert (np.delete(graph.matrix(), still, axis=0) == np.delete(matrix, still, axis=0)).all()

@@ -177,5 +177,7 @@ HANDLERS = {
     "LSTM": _handler(_recurrent, _NOTE, _cell_weights),
     "GRU": _handler(_recurrent, f"reset_after or not, {_NOTE}", _cell_weights),
     "RNN": _handler(_recurrent, f"around a SimpleRNNCell, LSTMCell or GRUCell, {_NOTE}", _cell_weights),
-    "Bidirectional": _handler(_bidirectional, "around SimpleRNN, LSTM, GRU or RNN; every merge_mode", _bidirectional_weights),
+    "Bidirectional": _handler(
+        _bidirectional, "around SimpleRNN, LSTM, GRU or RNN; every merge_mode", _bidirectional_weights
+    ),
 }
