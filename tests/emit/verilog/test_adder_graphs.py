@@ -96,6 +96,6 @@ def test_inputs_that_never_change() -> None:
     for _ in range(30):
         matrix = rng.integers(-50, 50, (4, 3))
         ranges = [(int(v), int(v)) if rng.random() < 0.7 else (-8, 7) for v in rng.choice([-31, 0, 31], 4)]
-        graph = solve(matrix, ranges)  # compared with the matrix inside
+        graph = constant_multiply.solve(matrix, ranges)  # compared with the matrix inside
         still = [k for k, (low, high) in enumerate(ranges) if low == high == 0]
         assert (np.delete(graph.matrix(), still, axis=0) == np.delete(matrix, still, axis=0)).all()
