@@ -43,9 +43,10 @@ class Bench:
         self.peer, self.scratch, self.rounds = peer, scratch, rounds
         self.keras = {"architecture": self.mlp.architecture, "weights": self.mlp.weights}
 
-    def recipe(self, name: str, weights: Path | None = None) -> Path:
+    def recipe(self, name: str, weights: Path | None = None, default_types: bool = False) -> Path:
+        keys = {"HLSConfig": {"Model": {"ReuseFactor": 1}}} if default_types else {}
         return projects.write_recipe(
-            self.scratch / name, KerasJson=self.mlp.architecture, KerasH5=weights or self.mlp.weights
+            self.scratch / name, KerasJson=self.mlp.architecture, KerasH5=weights or self.mlp.weights, **keys
         )
 
     def cache(self, name: str, *, empty: bool) -> dict[str, str]:
@@ -144,22 +145,28 @@ def csim(bench: Bench) -> list[Row]:
 
 
 def emulator(bench: Bench) -> list[Row]:
-    recipe = bench.recipe("emulate")
-    mine, theirs = bench.turns(
-        lambda: worker(
-            sys.executable, "kbuild_worker.py", "emulate", bench.cache("emulate", empty=True),
+    """With the default types, and where every product is rounded on its own, which no matrix product can do."""
+    default, rounded = bench.recipe("emulate", default_types=True), bench.recipe("emulate-rounded")
+
+    def ours(recipe: Path) -> Run:
+        return worker(
+            sys.executable, "kbuild_worker.py", "emulate", bench.cache(recipe.parent.name, empty=True),
             recipe=recipe, data=bench.mlp.data, samples=SAMPLES_KERAS,
-        ),
-        lambda: worker(
+        )  # fmt: skip
+
+    def peer() -> Run:
+        return worker(
             bench.peer, "peer_worker.py", "predict", **bench.keras, data=bench.mlp.data, samples=SAMPLES_KERAS
-        ),
-    )  # fmt: skip
-    ours, peer = most(mine, "samples_per_second"), most(theirs, "samples_per_second")
-    return [
-        at_least(
-            "emulator: throughput", f"{ours:,.0f} samples/s", f"Keras float {peer:,.0f} samples/s", ours / peer, 0.5
         )
-    ]
+
+    *mine, theirs = bench.turns(lambda: ours(default), lambda: ours(rounded), peer)
+    keras = most(theirs, "samples_per_second")
+    speeds = [most(runs, "samples_per_second") for runs in mine]
+    return [
+        at_least(f"emulator: throughput, {types}", f"{speed:,.0f} samples/s", f"Keras float {keras:,.0f} samples/s",
+                 speed / keras, 0.5)
+        for types, speed in zip(("default types", projects.PRECISION), speeds, strict=True)
+    ]  # fmt: skip
 
 
 def wide_model(bench: Bench) -> list[Row]:
