@@ -1,4 +1,4 @@
-"""`kbuild layers`: the Keras layers that are supported."""
+"""`kbuild layers`: the Keras layers that are read."""
 
 from __future__ import annotations
 
@@ -23,4 +23,8 @@ def run(given: argparse.Namespace) -> int:
         print(json.dumps({"layers": document}, indent=2))
     else:
         print_table(("layer", "family", "note"), [(name, found.family, found.note) for name, found in layers.items()])
+        print(
+            "\nThese layers are read. `kbuild backends` says which operations each backend prints, and "
+            "`kbuild check` whether one can print your model."
+        )
     return 0
