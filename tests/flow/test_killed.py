@@ -26,9 +26,18 @@ def tree(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != "manifest.json":
-            content = path.read_bytes()
-            found[str(path.relative_to(folder))] = _timeless(json.loads(content)) if path.suffix == ".json" else content
+            found[str(path.relative_to(folder))] = _content(path)
     return found
+
+
+def _content(path: Path) -> object:
+    content = path.read_bytes()
+    if path.suffix != ".json":
+        return content
+    try:
+        return _timeless(json.loads(content))
+    except ValueError:  # half of a file: equal to no whole one
+        return content
 
 
 def _timeless(value: Any) -> Any:
