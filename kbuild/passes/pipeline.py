@@ -29,9 +29,14 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def optimize(graph: Graph, context: Context) -> Graph:
-    """The fixed-point graph that is printed, from the float graph of the front end."""
+def optimize(graph: Graph, context: Context, after: Callable[[str, Graph], None] | None = None) -> Graph:
+    """The fixed-point graph that is printed, from the float graph of the front end.
+
+    `after` is told the name of each pass and the graph that it made.
+    """
     verify(graph)
     for step in PIPELINE:
         graph = verify(step(graph, context))
+        if after is not None:
+            after(step.__module__.rsplit(".", 1)[-1], graph)
     return graph

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +53,13 @@ class Optimize(Stage):
         from kbuild.ir.files import save
         from kbuild.passes.pipeline import optimize
 
-        graph = optimize(build.graph("parse"), context_of(build))
+        passes: list[PassRun] = []
+        graph = optimize(
+            build.graph("parse"), context_of(build), lambda name, made: passes.append(PassRun(name, len(made.nodes)))
+        )
         check(graph, build.recipe.backend)
         save(graph, folder)
-        (folder / _FILE).write_text(to_text(report_of(graph, build)), encoding="utf-8")
+        (folder / _FILE).write_text(to_text(report_of(graph, build, passes)), encoding="utf-8")
         build.remember(self.name, graph)
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
@@ -93,18 +96,15 @@ def context_of(build: Build) -> Context:
     )
 
 
-def report_of(graph: Graph, build: Build) -> OptimizeReport:
+def report_of(graph: Graph, build: Build, passes: Sequence[PassRun]) -> OptimizeReport:
     """The graph as it will be built."""
-    from kbuild.passes.pipeline import PIPELINE
-
-    names = [step.__module__.rsplit(".", 1)[-1] for step in PIPELINE]
     return OptimizeReport(
         backend=build.recipe.backend,
         io_type=build.recipe.io_type,
         inputs=tuple(_port(node) for node in graph.inputs),
         outputs=tuple(_port(graph[name]) for name in graph.outputs),
         layers=tuple(_layer(node) for node in graph),
-        passes=tuple(PassRun(name, len(graph.nodes)) for name in names),
+        passes=tuple(passes),
     )
 
 
