@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kbuild.emit.hls.design import Step
 from kbuild.resources import resource
 
-_SHARED = ("broadcast.h", "divide.h", "integer.h", "table.h", "window.h")  # included by kernels
+_INCLUDE = re.compile(r'^#include "([a-z_]+\.h)"$', re.MULTILINE)
+_ALWAYS = ("integer.h",)  # the testbench includes it
 
 
 def text_of(*parts: str) -> str:
@@ -17,7 +19,12 @@ def text_of(*parts: str) -> str:
 
 def kernel_files(steps: Iterable[Step]) -> list[str]:
     """The kernel templates that the steps need, and what those include."""
-    return sorted({*(step.header for step in steps), *_SHARED})
+    found: set[str] = set()
+    wanted = {*(step.header for step in steps), *_ALWAYS}
+    while wanted:
+        found |= wanted
+        wanted = {name for file in wanted for name in _INCLUDE.findall(text_of("hls", file))} - found
+    return sorted(found)
 
 
 def type_headers() -> list[str]:
