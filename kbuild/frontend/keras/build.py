@@ -25,7 +25,7 @@ def build_graph(model: ModelSpec, name: str) -> Graph:
     """The verified float graph of a model with its weights. Raises UnsupportedModel."""
     builder = _Builder(model)
     inner = {layer.name: layer for layer in model.layers}
-    inputs = [builder.call_layer(inner[layer], (layer,), ())[0] for layer in model.inputs]
+    inputs = [builder.call_layer(inner[layer], (layer,), (), {})[0] for layer in model.inputs]
     outputs = builder.run(model, (), inputs)
     graph = Graph(name, tuple(builder.nodes), tuple(node.name for node in outputs))
     return verify(move_transposes(graph, builder.layout))
@@ -55,12 +55,15 @@ class _Builder:
         values = {TensorRef(name): node for name, node in zip(model.inputs, inputs, strict=True)}
         for name, number in execution_order(model):
             layer = layers[name]
-            arguments = tuple(_value(values, ref) for ref in layer.calls[number].inputs)
-            for index, node in enumerate(self.call_layer(layer, (*above, name), arguments)):
+            made = layer.calls[number]
+            inputs_of = tuple(_value(values, ref) for ref in made.inputs)
+            for index, node in enumerate(self.call_layer(layer, (*above, name), inputs_of, made.arguments)):
                 values[TensorRef(name, number, index)] = node
         return [_value(values, ref) for ref in model.outputs]
 
-    def call_layer(self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...]) -> list[Node]:
+    def call_layer(
+        self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...], arguments: Mapping[str, object]
+    ) -> list[Node]:
         """Add the nodes of one call of a layer, or of a nested model."""
         config = Config(layer.name, layer.class_name, layer.config, layer.keras)
         if layer.model is not None:
@@ -78,6 +81,7 @@ class _Builder:
             self._add,
             partial(self._part_layer, path),
             self._transpose,
+            arguments,
         )
         return list(handler.results(call))
 
