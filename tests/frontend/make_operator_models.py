@@ -191,7 +191,7 @@ def random_model(rng: random.Random, count: int) -> Model:
     """Functions of the same inputs, each followed now and then by a layer or a second function."""
     shapes = [(5,), (6, 4), (3, 4, 2)]
     inputs = [Input(shape, name=f"x{i}") for i, shape in enumerate(shapes)]
-    others = [layers.Dense(shape[-1], name=f"other{i}")(x) for i, (x, shape) in enumerate(zip(inputs, shapes))]
+    others = [layers.Dense(x.shape[-1], name=f"other{i}")(x) for i, x in enumerate(inputs)]
     functions, outputs = functions3 if MAJOR == 3 else functions2, []
     for number in range(count):
         i = rng.randrange(len(inputs)) if number >= len(inputs) else number

@@ -38,7 +38,12 @@ _REMEDIES = {
         )
     },
 }
-_HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {"training": (None, False), "mask": (None,)}
+_HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
+    "training": (None, False),
+    "use_causal_mask": (None, False),
+    "return_attention_scores": (None, False, True),
+}
+_MASKING = "masking is not supported; give the model sequences of one length and no mask"
 
 
 def check_supported(model: ModelSpec) -> None:
@@ -93,6 +98,9 @@ def _argument_problem(layer: LayerSpec) -> str | None:
         for key, value in call.arguments.items():
             if key == "training" and value is True:
                 return "is called with training=True; call it without"
-            if value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
+            if key == "mask" or key.endswith("_mask"):
+                if value not in (None, False):
+                    return f"is called with {quoted(key)[1:-1]}; {_MASKING}"
+            elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
                 return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
     return None
