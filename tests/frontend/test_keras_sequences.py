@@ -29,7 +29,8 @@ from kbuild.passes.context import Context
 from kbuild.passes.pipeline import PIPELINE
 
 DATA = Path(__file__).parent / "data"
-FILES = sorted(DATA.glob("keras?_sequence_*.keras"))
+MADE = ("sequence_*", "operators_0", "attention_0", "wrapped_0")
+FILES = sorted(path for name in MADE for path in DATA.glob(f"keras?_{name}.keras"))
 
 
 def relative_errors(path: Path) -> dict[str, float]:
@@ -52,7 +53,7 @@ def relative_errors(path: Path) -> dict[str, float]:
 
 
 def test_all_files_are_there() -> None:
-    assert len(FILES) == 12
+    assert len(FILES) == 18
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -66,6 +66,13 @@ def _identity(call: LayerCall) -> Node:
     return call.add(Identity(), call.input)
 
 
+def _masking(call: LayerCall) -> Node:
+    """Steps whose elements all have the value become zero, which they are where it is zero. `masks.py` has the rest."""
+    if call.config.number("mask_value", 0.0) != 0:
+        raise call.error("mask_value is not 0, so that it changes the steps; fill them with zeros before the model")
+    return call.add(Identity(), call.input)
+
+
 @channels_last
 def _flatten(call: LayerCall) -> Node:
     return call.add(Reshape((math.prod(call.shape),)), call.input)
@@ -100,6 +107,7 @@ HANDLERS = {
     "Flatten": Handler(_flatten, "inputs of any rank, either data_format"),
     "Reshape": Handler(_reshape, "one size may be -1"),
     "Identity": Handler(_identity, "dropped"),
+    "Masking": Handler(_masking, "mask_value 0 where no layer after it reads the mask: dropped"),
     "Dropout": _TRAINING_ONLY,
     "SpatialDropout1D": _TRAINING_ONLY,
     "SpatialDropout2D": _TRAINING_ONLY,
