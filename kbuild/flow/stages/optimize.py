@@ -40,6 +40,7 @@ class Optimize(Stage):
         return {
             "graph": build.artifact("parse").digest,
             "settings": build.settings(),
+            "chosen": build.chosen_settings(),  # depends on which settings are defaults, what values do not tell
             "backend": recipe.backend,
             "part": recipe.part,
             "io_type": recipe.io_type,
@@ -65,14 +66,14 @@ class Optimize(Stage):
     def judged_by(self, build: Build) -> Mapping[str, object]:
         validation = build.recipe.validation
         return {
-            "lock": lock_text(build.recipe, build.settings()),
+            "lock": lock_text(build.recipe, build.chosen_settings()),
             "data": files_checked(build),
             "metric": [validation.metric, validation.minimum],
         }
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         check_data(build)
-        lock = lock_text(build.recipe, build.settings())
+        lock = lock_text(build.recipe, build.chosen_settings())
         return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
 
 
