@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 
-from kbuild.emit.hls.design import Step
 from kbuild.resources import resource
 
-_INCLUDE = re.compile(r'^#include "([a-z_]+\.h)"$', re.MULTILINE)
-_ALWAYS = ("integer.h",)  # the testbench includes it
+_INCLUDE = re.compile(r'^#include "([a-z0-9_./]+)"$', re.MULTILINE)
 
 
 def text_of(*parts: str) -> str:
@@ -17,17 +16,19 @@ def text_of(*parts: str) -> str:
     return resource("backends", *parts).read_text(encoding="utf-8")
 
 
-def kernel_files(steps: Iterable[Step]) -> list[str]:
-    """The kernel templates that the steps need, and what those include."""
+def kernel_files(headers: Iterable[str]) -> list[str]:
+    """These files of `backends/hls` and all that they include from there, as paths below it."""
     found: set[str] = set()
-    wanted = {*(step.header for step in steps), *_ALWAYS}
+    wanted = set(headers)
     while wanted:
         found |= wanted
-        wanted = {name for file in wanted for name in _INCLUDE.findall(text_of("hls", file))} - found
+        included = {posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
+                    for file in wanted for name in _INCLUDE.findall(text_of("hls", *file.split("/")))}  # fmt: skip
+        wanted = included - found
     return sorted(found)
 
 
 def type_headers() -> list[str]:
-    """kbuild's own headers behind the `ap_` names."""
+    """kbuild's own headers behind the names of the vendor's."""
     folder = resource("backends", "fixed")
-    return sorted(file.name for pattern in ("ap_*.h", "kfixed*.h") for file in folder.glob(pattern))
+    return sorted(file.name for pattern in ("ap_*.h", "hls_*.h", "kfixed*.h") for file in folder.glob(pattern))

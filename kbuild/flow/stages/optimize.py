@@ -94,6 +94,7 @@ def context_of(build: Build) -> Context:
         io_type=recipe.io_type,
         calibration=calibration_inputs(build),
         ranges=calibration_ranges(recipe, graph),
+        bit_exact=recipe.hls.bit_exact,
     )
 
 
