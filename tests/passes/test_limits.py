@@ -100,7 +100,7 @@ def test_rows_are_products_at_once_but_for_resource(tmp_path: Path) -> None:
 
 
 def test_what_no_reuse_factor_makes_fit(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="1 x 5000 products, 5000 of them at once.* no reuse factor makes it fit"):
+    with pytest.raises(RecipeError, match=r"1 x 5000 products, 5000 of them at once.* no reuse factor makes it fit"):
         passed(dense(1, 5000), tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_what_is_at_the_limit_fits(op: Op, shape: tuple[int, ...], tmp_path: Pat
 def test_every_element_is_a_register(tmp_path: Path) -> None:
     assert refused(one(conv(2), (67, 2)), tmp_path) == (
         "layer fc (Layer): a result of 4160 elements; with io_parallel each is a register, and Vitis partitions arrays "
-        "of at most 4096; Vitis has no other io type yet"
+        "of at most 4096; write IOType: io_stream"
     )
 
 
