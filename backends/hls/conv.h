@@ -5,6 +5,7 @@
 #ifndef KBUILD_CONV_H
 #define KBUILD_CONV_H
 
+#include "dense.h"
 #include "window.h"
 
 namespace kbuild {
@@ -136,6 +137,25 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS UNROLL
             y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
         }
+    }
+}
+
+// Distributed arithmetic: a position in every cycle, its sums by shifts and additions.
+template <class C, class X, class Y>
+void conv_distributed_arithmetic(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                                 const typename C::weight_t[C::terms * C::outputs],
+                                 const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    KBUILD_EACH_POSITION(C) {
+#pragma HLS PIPELINE II=1
+        X window[C::groups * C::terms];
+        typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=window complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+        conv_window<C>(x, window, p0, p1, p2);
+        distributed_sums<C>(window, accum, bias);
+        for (int n = 0; n < C::outputs; ++n) y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
     }
 }
 
