@@ -279,6 +279,9 @@ def _conv(b: Builder) -> None:
     accum = b.type() if b.rng.random() < 0.8 else None
     op = Conv(weight, bias, accum, strategy, reuse, strides=_numbers(b, 1, 3, rank), padding=_pairs(b, 0, 2, rank),
               dilation=_numbers(b, 1, 2, rank), input_dilation=_numbers(b, 1, 3, rank), groups=groups)
+    positions = int(np.prod(op.infer_shape([x.shape])[:-1]))
+    factors = [n for n in range(1, positions + 1) if positions % n == 0]
+    op = replace(op, parallelization_factor=1 if b.rng.random() < 0.5 else int(b.rng.choice(factors or [1])))
     _add_valid(b, op if accum else replace(op, accum=op.sum_type(x.fixed())), x)
 
 

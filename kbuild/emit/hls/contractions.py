@@ -37,16 +37,17 @@ def dense(node: Node, op: Dense, inputs: Sequence[Node]) -> Step:
 
 
 def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
-    """One position of the window after the other."""
+    """Some positions of the window at once, one such lot after the other."""
     x = inputs[0]
     integers = {
+        "at_once": op.parallelization_factor,
         "inputs": elements(x.shape[:-1]), "channels": x.shape[-1], "positions": elements(node.shape[:-1]),
         "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2],
         "group_outputs": op.outputs // op.groups,
         **spatial(positions=node.shape[:-1], kernel=op.kernel, stride=op.strides, dilation=op.dilation,
                   size=x.shape[:-1], spread=op.input_dilation, low=tuple(low for low, _ in op.padding)),
     }  # fmt: skip
-    return _contraction(node, op, x, integers, at_once=1)
+    return _contraction(node, op, x, integers, at_once=op.parallelization_factor)
 
 
 def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:

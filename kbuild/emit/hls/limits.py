@@ -30,5 +30,5 @@ def check(graph: Graph, backend: str) -> None:
     layers = ", ".join(f"{graph[name].layer.name} {sizes[name]:,}" for name in largest if sizes[name])
     raise UnsupportedModel(
         f"distributed arithmetic of this model has {total:,} terms to add, more than the {most:,} that kbuild writes "
-        f"(largest layers: {layers}). Give the weights fewer bits or prune them, or give these layers Strategy: Resource"
+        f"(largest layers: {layers}). Give the weights fewer bits or prune them, or these layers Strategy: Resource"
     )
