@@ -294,8 +294,6 @@ def test_a_project_cannot_be_called_like_something_inside(name: str) -> None:
 
 
 def test_what_cannot_be_printed_is_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="no io_stream yet"):
-        emit(everything(), replace(TARGET, io_type="io_stream"))
     with pytest.raises(UnsupportedModel, match="no strategy distributed_arithmetic"):
         emit(chain(("distributed_arithmetic", 1)), TARGET)
     with pytest.raises(ValueError, match="nothing is printed for the backend Quartus"):
