@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
-from kbuild.passes import exactness, normalizing, recurrent
+from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
@@ -34,17 +35,17 @@ from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
 
 @dataclass(frozen=True)
 class Resolver:
-    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen, the context.
+    """What the rule of an op may use: its node, its inputs' types and bounds, the context, and what was seen.
 
-    `inside` are the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`).
+    `ranges` gives the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`). It runs
+    the graph: where all types are given nobody asks.
     """
 
     node: Node
     types: tuple[FixedType, ...]
     intervals: tuple[Interval, ...]
-    seen: Span
     context: Context
-    inside: Mapping[str, Span]
+    ranges: Callable[[], Mapping[str, Span]]
     exact: bool = False  # values keep every bit, since the model has quantizers of its own
     declared: FixedType | None = None  # the type that the model itself declares for the value
     known: dict[Op, Interval] = field(default_factory=dict)
@@ -54,6 +55,11 @@ class Resolver:
         if op not in self.known:
             self.known[op] = op.interval(self.intervals)
         return self.known[op]
+
+    @property
+    def seen(self) -> Span:
+        """The range seen of the node's values."""
+        return self.ranges()[self.node.name]
 
     @property
     def width(self) -> int:
@@ -104,7 +110,11 @@ class Resolver:
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
     types = {node.name: input_type(graph, node, context) for node in graph.inputs}
-    seen = observed(recurrent.with_states(graph), types, context)
+
+    @cache
+    def ranges() -> Mapping[str, Span]:
+        return observed(_with_states(graph), types, context)
+
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
     exact = exactness.is_exact(graph, context)
@@ -116,7 +126,7 @@ def run(graph: Graph, context: Context) -> Graph:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
             declared = exactness.declared_type(graph, node, context)
-            resolver = Resolver(node, sources, arguments, seen[node.name], context, seen, exact, declared)
+            resolver = Resolver(node, sources, arguments, context, ranges, exact, declared)
             op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
@@ -254,6 +264,27 @@ def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return typed, resolver.result(typed)
 
 
+# Modules of their own, of which most models need none.
+
+
+def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.normalizing import resolved
+
+    return resolved(op, resolver)
+
+
+def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.recurrent import resolved
+
+    return resolved(op, resolver)
+
+
+def _with_states(graph: Graph) -> Graph:
+    from kbuild.passes.recurrent import with_states
+
+    return with_states(graph)
+
+
 _RULES: dict[str, Rule] = {
     "quantize": _quantize,
     "step": _step,
@@ -266,10 +297,10 @@ _RULES: dict[str, Rule] = {
     "softmax": _softmax,
     "einsum": _einsum,
     "gather": _gather,
-    "normalize": normalizing.resolved,
-    "simple_rnn": recurrent.resolved,
-    "lstm": recurrent.resolved,
-    "gru": recurrent.resolved,
+    "normalize": _normalize,
+    "simple_rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
 }
 
 

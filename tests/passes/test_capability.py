@@ -106,7 +106,7 @@ def test_convolutions_in_verilog(tmp_path: Path) -> None:
             "Sweep: {ClockPeriod: [5, 10]}\nHLSConfig: {Model: {PipelineStyle: dataflow}}\n",
             [
                 "recipe.yml:2:22: Sweep.ClockPeriod: this is not supported yet; delete it",
-                "recipe.yml:3:37: HLSConfig.Model.PipelineStyle: this is not supported yet; delete it",
+                "recipe.yml:3:36: HLSConfig.Model.PipelineStyle: this is not supported yet; delete it",
             ],
         ),
     ],
