@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kbuild.emit.hls.design import Step
 from kbuild.resources import resource
 
-_SHARED = ("broadcast.h", "divide.h", "integer.h", "table.h", "window.h")  # included by kernels
+_SHARED = ("broadcast.h", "divide.h", "integer.h", "products.h", "table.h", "window.h")  # included by kernels
 
 
 def text_of(*parts: str) -> str:
