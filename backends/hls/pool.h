@@ -12,8 +12,11 @@ namespace kbuild {
 template <class C, class X>
 void keep_larger(const X* x, int from, X* largest, bool first) {
 #pragma HLS INLINE
-    for (int c = 0; c < C::channels; ++c)
-        if (first || x[from + c] > largest[c]) largest[c] = x[from + c];
+    for (int c = 0; c < C::channels; ++c) {
+        X value = x[from + c];
+        if (!first && largest[c] > value) value = largest[c];
+        largest[c] = value;
+    }
 }
 
 template <class C, class X, class S>

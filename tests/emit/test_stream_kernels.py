@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from kbuild.ops.input import Input
 from kbuild.ops.pool import Pool
 
 SAMPLES = 2
-MAKE: dict[str, Callable[..., StreamKernel | None]] = {
+KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
     "conv": conv, "pool": pool, "reduce": reduce, "pad": pad, "repeat": repeat, "concatenate": concatenate,
     "dense": dense,
 }  # fmt: skip
+KINDS = (*KERNELS, "conv", "pool", "conv")
 
 
 def shapes(b: Builder) -> list[Shape]:
@@ -49,25 +51,26 @@ def packings(b: Builder, node: Node, inputs: Sequence[Node]) -> list[Packing]:
 
 
 def random_cases(seed: int, count: int, widths: tuple[int, int] = NARROW,
-                 kinds: Sequence[str] = tuple(MAKE)) -> Iterator[Case]:
+                 kinds: Sequence[str] = KINDS) -> Iterator[Case]:
     """Nodes that have streaming kernels, each of inputs of its own."""
     b = Builder(np.random.default_rng(seed), widths)
-    made = 0
-    while made < count:
-        kind = str(b.rng.choice(list(kinds)))
-        b.nodes = []
-        for shape in shapes(b):
-            b.add(Input(shape))
-        before = len(b.nodes)
-        (SPATIAL | MAKERS)[kind](b)
-        if len(b.nodes) == before:
-            continue
-        node = b.nodes[-1]
-        inputs = tuple(next(x for x in b.nodes if x.name == name) for name in node.inputs)
-        kernel = MAKE[kind](node, node.op, inputs, packings(b, node, inputs))
-        if kernel is not None:
-            made += 1
-            yield Case(node, inputs, kernel)
+    for kind in itertools.islice(itertools.cycle(kinds), count):
+        case = None
+        while case is None:
+            case = _random_case(b, kind)
+        yield case
+
+
+def _random_case(b: Builder, kind: str) -> Case | None:
+    b.nodes = []
+    given = [b.add(Input(shape)) for shape in shapes(b)]
+    (SPATIAL | MAKERS)[kind](b)
+    node = b.nodes[-1]
+    if node.op.kind != kind:
+        return None
+    inputs = tuple(next(x for x in given if x.name == name) for name in node.inputs)
+    kernel = KERNELS[kind](node, node.op, inputs, packings(b, node, inputs))
+    return kernel and Case(node, inputs, kernel)
 
 
 def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | None = None) -> None:

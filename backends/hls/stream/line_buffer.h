@@ -39,7 +39,8 @@ inline int meets(int back, int f, int kernel, int dilation, int spread) {
     return o % dilation != 0 || o / dilation >= kernel ? -1 : kernel - 1 - o / dilation;
 }
 
-// Move the window by one column, whose newest pixel is read where there is one.
+// Move the window by one column, whose newest pixel is read where there is one. In a row without positions of the
+// output it rests, and only the line memories move.
 template <class C, class X, class T>
 void slide(hls::stream<X>& x, T line[C::line_rows][C::line_width][C::channels],
            T window[C::rows * C::columns * C::channels], int i0, int f0, int i1) {
@@ -49,29 +50,32 @@ void slide(hls::stream<X>& x, T line[C::line_rows][C::line_width][C::channels],
     const int column = inside ? i1 : 0;
     X pixel;
     if (inside && fresh && i0 >= 0 && i0 < C::size0) pixel = x.read();
-    for (int r = 0; r < C::rows; ++r) {
+    const bool used = complete(i0 * C::spread0 + f0, C::start0, C::stride0, C::last0);
+    if (used) {
+        for (int r = 0; r < C::rows; ++r) {
 #pragma HLS UNROLL
-        const int row = r * C::columns * C::channels, newest = row + (C::columns - 1) * C::channels;
-        for (int i = row; i < newest; ++i) {
+            const int row = r * C::columns * C::channels, newest = row + (C::columns - 1) * C::channels;
+            for (int i = row; i < newest; ++i) {
 #pragma HLS UNROLL
-            window[i] = window[i + C::channels];
-        }
-        const int back = C::rows - 1 - r;
-        if (!inside || i0 < back || i0 - back >= C::size0) {
-            for (int c = 0; c < C::channels; ++c) {
-#pragma HLS UNROLL
-                window[newest + c] = 0;
+                window[i] = window[i + C::channels];
             }
-        } else if (fresh && back == 0) {
-            for (int c = 0; c < C::channels; ++c) {
+            const int back = C::rows - 1 - r;
+            if (!inside || i0 < back || i0 - back >= C::size0) {
+                for (int c = 0; c < C::channels; ++c) {
 #pragma HLS UNROLL
-                window[newest + c] = pixel[c];
-            }
-        } else {
-            const int l = fresh && back > 0 ? back - 1 : back;
-            for (int c = 0; c < C::channels; ++c) {
+                    window[newest + c] = 0;
+                }
+            } else if (fresh && back == 0) {
+                for (int c = 0; c < C::channels; ++c) {
 #pragma HLS UNROLL
-                window[newest + c] = line[l][column][c];
+                    window[newest + c] = pixel[c];
+                }
+            } else {
+                const int l = fresh && back > 0 ? back - 1 : back;
+                for (int c = 0; c < C::channels; ++c) {
+#pragma HLS UNROLL
+                    window[newest + c] = line[l][column][c];
+                }
             }
         }
     }
