@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,10 +18,8 @@ from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.reductions import reduce
 from kbuild.fixed import wide
-from kbuild.ir import Layer, Node, Shape
-from kbuild.ops.conv import Conv
+from kbuild.ir import Node, Shape
 from kbuild.ops.input import Input
-from kbuild.ops.pool import Pool
 
 SAMPLES = 2
 KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
