@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from random_graphs import ANY, MAKERS, NARROW, SPATIAL, Builder, integers
-from stream_harness import Case, Kernels
+from stream_harness import BACKENDS, Case, Kernels, order
 
 from kbuild.emit.hls.stream.convolution import conv
 from kbuild.emit.hls.stream.dense import dense
@@ -17,16 +19,18 @@ from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
 from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.reductions import reduce
-from kbuild.fixed import wide
+from kbuild.fixed import FixedType, wide
 from kbuild.ir import Node, Shape
+from kbuild.ops.conv import Conv
 from kbuild.ops.input import Input
+from kbuild.ops.pool import Pool
 
 SAMPLES = 2
 KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
     "conv": conv, "pool": pool, "reduce": reduce, "pad": pad, "repeat": repeat, "concatenate": concatenate,
     "dense": dense,
 }  # fmt: skip
-KINDS = (*KERNELS, "conv", "pool", "conv")
+KINDS = (*KERNELS, "conv", "conv", "dense", "conv", "pool")
 
 
 def shapes(b: Builder) -> list[Shape]:
@@ -74,7 +78,7 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
     kernels = Kernels(cases, folder, vendor)
     rng = np.random.default_rng(seed)
     for index, case in enumerate(cases):
-        values = [integers(rng, (SAMPLES, *x.shape), x.fixed()) for x in case.inputs]
+        values = [np.maximum(integers(rng, (SAMPLES, *x.shape), x.fixed()), x.fixed().floor) for x in case.inputs]
         wanted = case.expected(values)
         found, logs = kernels.run(index, values)
         told = f"{case.node} of {[(x.shape, str(x.type)) for x in case.inputs]} by {case.kernel.call.kernel}"
@@ -82,6 +86,60 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
         assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
 
 
-@pytest.mark.parametrize(("seed", "widths"), [(1, NARROW), (2, NARROW), (3, ANY)])
+SEEDS = [(6, NARROW), (7, ANY)]
+CASES = 45
+
+
+@pytest.mark.parametrize(("seed", "widths"), SEEDS)
 def test_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
-    check(list(random_cases(seed, 40, widths)), tmp_path)
+    check(list(random_cases(seed, CASES, widths)), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(1000, 1010) for w in (NARROW, ANY)])
+def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    check(list(random_cases(seed, 100, widths)), tmp_path)
+
+
+def test_the_random_kernels_have_everything() -> None:
+    """So that a change of the generator cannot quietly stop testing something."""
+    cases = [case for seed, widths in SEEDS for case in random_cases(seed, CASES, widths)]
+    templates = set()
+    for header in (BACKENDS / "hls" / "stream").glob("*.h"):
+        found = re.findall(r"^void (stream_\w+)\(hls::stream<\w+>& \w+, hls::stream", header.read_text(), re.MULTILINE)
+        templates |= set(found)
+    assert {case.kernel.call.kernel for case in cases} == templates
+    convs = [(case.node.op, case) for case in cases if isinstance(case.node.op, Conv)]
+    for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups],
+                  lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip
+        assert {max(drawn(op)) > 1 for op, _ in convs} == {True, False}
+    assert {len(op.kernel) for op, _ in convs} == {1, 2}
+    integers_of = [case.kernel.call.config.integers for _, case in convs]
+    assert any(i["lines"] > 1 and i["spread0"] > 1 for i in integers_of)  # rows of zeros between those in memory
+    assert any(i["first0"] < 0 or i["first1"] < 0 for i in integers_of)  # windows that end before the input begins
+    larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]
+    assert set(larger) == {True, False}  # than the input
+    pools = [case for case in cases if isinstance(case.node.op, Pool)]
+    assert any("count" in c.kernel.call.config.integers and not c.kernel.call.config.integers["count"] for c in pools)
+
+
+def test_with_the_vendors_headers(tmp_path: Path) -> None:
+    """In C++11 as Vivado HLS has it, and with the header that defines what `ap_fixed` means."""
+    spec = importlib.util.find_spec("da4ml")
+    assert spec is not None and spec.submodule_search_locations, "da4ml is a test dependency: pip install kbuild[test]"
+    vendor = Path(spec.submodule_search_locations[0]) / "codegen/hls/source/ap_types/include"
+    check(list(random_cases(3, 9)), tmp_path, vendor=vendor)
+
+
+def test_a_packet_is_written_as_soon_as_it_can_be() -> None:
+    """Of a convolution of images with padding: after the last pixel under the window, before any other is read."""
+    b = Builder(np.random.default_rng(1))
+    x = b.add(Input((4, 5, 2)), type=FixedType(8, 4))
+    weight = b.tensor((3, 3, 2, 1))
+    one, same = (1, 1), ((1, 1), (1, 1))
+    op = Conv(weight, accum=FixedType(20, 10), strides=one, padding=same, dilation=one, input_dilation=one)
+    node = b.add(op, [x])
+    kernel = conv(node, op, [x], [natural(x.shape)])
+    assert kernel is not None
+    first = "a" * 5 + "a" + "a." * 4 + "."  # the second row completes the windows of the first
+    assert order(kernel.schedule) == first + 2 * ("a" + "a." * 4 + ".") + "." * 5

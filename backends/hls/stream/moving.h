@@ -82,7 +82,7 @@ void stream_repeat_rows(hls::stream<X>& x, hls::stream<Y>& y) {
 
 // `count` packets.
 template <class X, class Y>
-void stream_copy(hls::stream<X>& x, hls::stream<Y>& y, int count) {
+void copy_packets(hls::stream<X>& x, hls::stream<Y>& y, int count) {
 #pragma HLS INLINE
     for (int i = 0; i < count; ++i) {
 #pragma HLS PIPELINE II=1
@@ -97,17 +97,17 @@ void stream_copy(hls::stream<X>& x, hls::stream<Y>& y, int count) {
 template <class C, class A, class B, class Y>
 void stream_concatenate(hls::stream<A>& a, hls::stream<B>& b, hls::stream<Y>& y) {
     for (int o = 0; o < C::outer; ++o) {
-        stream_copy(a, y, C::block0);
-        stream_copy(b, y, C::block1);
+        copy_packets(a, y, C::block0);
+        copy_packets(b, y, C::block1);
     }
 }
 
 template <class C, class A, class B, class D, class Y>
 void stream_concatenate(hls::stream<A>& a, hls::stream<B>& b, hls::stream<D>& d, hls::stream<Y>& y) {
     for (int o = 0; o < C::outer; ++o) {
-        stream_copy(a, y, C::block0);
-        stream_copy(b, y, C::block1);
-        stream_copy(d, y, C::block2);
+        copy_packets(a, y, C::block0);
+        copy_packets(b, y, C::block1);
+        copy_packets(d, y, C::block2);
     }
 }
 
@@ -115,10 +115,10 @@ template <class C, class A, class B, class D, class E, class Y>
 void stream_concatenate(hls::stream<A>& a, hls::stream<B>& b, hls::stream<D>& d, hls::stream<E>& e,
                         hls::stream<Y>& y) {
     for (int o = 0; o < C::outer; ++o) {
-        stream_copy(a, y, C::block0);
-        stream_copy(b, y, C::block1);
-        stream_copy(d, y, C::block2);
-        stream_copy(e, y, C::block3);
+        copy_packets(a, y, C::block0);
+        copy_packets(b, y, C::block1);
+        copy_packets(d, y, C::block2);
+        copy_packets(e, y, C::block3);
     }
 }
 

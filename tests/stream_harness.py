@@ -17,8 +17,8 @@ from kbuild.ir import Node
 from kbuild.ir.op import OverflowCount
 from kbuild.tools.cxx import Options, compile_shared
 
-HERE = Path(__file__).resolve().parent
-BACKENDS = HERE.parents[1] / "backends"
+HEADERS = Path(__file__).resolve().parent / "stream_headers"
+BACKENDS = HEADERS.parents[1] / "backends"
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,15 @@ def source(cases: Sequence[Case]) -> str:
 class Kernels:
     """The compiled kernels of some cases; `vendor`: the folder of the vendor's headers, instead of ours."""
 
-    def __init__(self, cases: Sequence[Case], folder: Path, vendor: Path | None = None, optimise: str = "-O1") -> None:
+    def __init__(self, cases: Sequence[Case], folder: Path, vendor: Path | None = None, optimise: str = "-O0") -> None:
         self.cases = cases
         name = "kernels" if vendor is None else "vendor"
         (folder / f"{name}.cpp").write_text(source(cases))
         types = BACKENDS / "fixed" if vendor is None else vendor
-        exchange = BACKENDS / "csim" if vendor is None else HERE / "vendor"
+        exchange = BACKENDS / "csim" if vendor is None else HEADERS / "vendor"
         flags = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter",
                  "-Wno-maybe-uninitialized")
-        options = Options(optimise=optimise, native=False, include_dirs=(HERE, types, BACKENDS, exchange),
+        options = Options(optimise=optimise, native=False, include_dirs=(HEADERS, types, BACKENDS, exchange),
                           flags=flags if vendor is None else ("-w", "-std=c++11"))
         library = compile_shared([folder / f"{name}.cpp"], folder / f"{name}.so", build_dir=folder, log_dir=folder,
                                  options=options)
