@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbuild.fixed import FixedType, Overflow
+from kbuild.fixed import FixedType, Overflow, Quantization
 from kbuild.ir import OverflowCount, Tensor
 from kbuild.ops.dense import Dense
 
@@ -83,3 +83,14 @@ def test_rank_three_equals_rows() -> None:
     y = op.eval([x], [of], FixedType(10, 5), OverflowCount())
     rows = op.eval([x.reshape(10, 4)], [of], FixedType(10, 5), OverflowCount())
     assert (y.reshape(10, 3) == rows).all()
+
+
+def test_small_values_in_an_array_of_large_ones() -> None:
+    """A convolution works on parts of an array of Python integers; a part may have small values only."""
+    rounding = FixedType(25, 10, quantization=Quantization.RND_ZERO)
+    op = Dense(Tensor(np.array([[3], [-5]]), FixedType(16, 1)), None, rounding)
+    of, result = FixedType(64, 10), FixedType(20, 10)
+    x = np.array([[7 << 40, -(3 << 41)]], dtype=object)
+    small = op.eval([x], [of], result, OverflowCount())
+    large = op.eval([np.concatenate([x, [[1 << 62, 0]]])], [of], result, OverflowCount())
+    assert small.tolist() == large[:1].tolist()
