@@ -129,6 +129,14 @@ class Build:
             self._settings = resolve_settings(self.recipe, layer_infos(self.graph("parse")))
         return self._settings
 
+    def chosen_settings(self) -> dict[str, LayerSettings]:
+        """The settings with the strategies that are chosen for layers which the recipe names none for."""
+        from kbuild.passes.context import Context
+        from kbuild.passes.resolve_strategy import as_chosen
+
+        context = Context(self.settings(), self.recipe.backend, self.recipe.io_type)
+        return as_chosen(self.graph("parse"), context)
+
     def tell(self, stage: str, detail: str, lasting: bool = False) -> None:
         """Say what a stage is at, or (`lasting`) something that is to be read afterwards, too."""
         self._listener(Event(self.recipe.name, stage, None, 0.0, detail, lasting))

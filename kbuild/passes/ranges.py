@@ -12,6 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
+from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
 DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
@@ -24,13 +25,17 @@ LEAST_SAMPLES = 64
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
-    """The type of a model input: the user's, else from its data, else from its declared range, else fixed<16,6>.
+    """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
+    its declared range, else fixed<16,6>.
 
     An input of indices has the type that holds them all, whichever of them are in the data.
     """
     given = context.type_of(node, "result")
     if given is not None:
         return given
+    declared = exactness.input_type(graph, node, context)
+    if declared is not None:
+        return declared
     rows = _rows_read(graph, node)
     if rows is not None:
         return index_type(rows)

@@ -39,6 +39,7 @@ class Optimize(Stage):
         return {
             "graph": build.artifact("parse").digest,
             "settings": build.settings(),
+            "chosen": build.chosen_settings(),  # depends on which settings are defaults, what values do not tell
             "backend": recipe.backend,
             "part": recipe.part,
             "io_type": recipe.io_type,
@@ -65,14 +66,14 @@ class Optimize(Stage):
     def judged_by(self, build: Build) -> Mapping[str, object]:
         validation = build.recipe.validation
         return {
-            "lock": lock_text(build.recipe, build.settings()),
+            "lock": lock_text(build.recipe, build.chosen_settings()),
             "data": files_checked(build),
             "metric": [validation.metric, validation.minimum],
         }
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         check_data(build)
-        lock = lock_text(build.recipe, build.settings())
+        lock = lock_text(build.recipe, build.chosen_settings())
         return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
 
 
@@ -96,6 +97,7 @@ def context_of(build: Build) -> Context:
         io_type=recipe.io_type,
         calibration=calibration_inputs(build),
         ranges=calibration_ranges(recipe, graph),
+        bit_exact=recipe.hls.bit_exact,
     )
 
 
@@ -117,15 +119,16 @@ def _port(node: Node) -> Port:
 
 def _layer(node: Node) -> OptimizedLayer:
     from kbuild.ops.contraction import Contraction
+    from kbuild.ops.rnn import Recurrent
 
-    contraction = node.op if isinstance(node.op, Contraction) else None
+    products = node.op if isinstance(node.op, Contraction | Recurrent) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,
         shape=node.shape,
         types=types_of(node),
-        strategy=contraction.strategy if contraction else None,
-        reuse_factor=contraction.reuse_factor if contraction else None,
+        strategy=products.strategy if products else None,
+        reuse_factor=products.reuse_factor if products else None,
         multiplications=multiplications(node),
     )
 
