@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.layers.activation import fused
-from conformance.script import OMIT, Script, Value
+from conformance.script import OMIT, Code, Script, Value
 
 
 def input_layer(s: Script) -> list[Value]:
@@ -48,8 +48,8 @@ def normalization(s: Script) -> Value:
     if s.chance(0.5):
         made = f"np.random.default_rng({seed})"
         mean, variance = f"{made}.normal(0, 1, {kept}).tolist()", f"{made}.uniform(0.2, 2, {kept}).tolist()"
-        text = s.make("Normalization", **settings)[:-1]
-        return s.value(f"{text}, mean={mean}, variance={variance})({x})")
+        given = {**settings, "mean": Code(mean), "variance": Code(variance)}
+        return s.layer("Normalization", x, **given)
     name = s.name("layer")
     s.run(f"{name} = {s.make('Normalization', **settings)}")
     data = f"np.random.default_rng({seed}).normal(0.5, 2, (50, *{x.shape!r})).astype('float32')"

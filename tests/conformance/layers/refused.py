@@ -38,6 +38,10 @@ def stateful(s: Script) -> Value:
     return s.layer(s.one("LSTM", "GRU", "SimpleRNN"), s.inputs[0], units=2, stateful=True)
 
 
+def category_encoding(s: Script) -> Value:
+    return s.layer("CategoryEncoding", s.input((1,), rows=4), num_tokens=4, output_mode="one_hot")
+
+
 def several_axes(s: Script) -> Value:
     return s.layer("Softmax", s.input((3, 4)), axis=[1, 2])
 
@@ -58,5 +62,5 @@ CASES = {
     "Resizing": text("layers.Resizing(2, 2)({})", 4, 4, 3),
     "CenterCrop": text("layers.CenterCrop(2, 2)({})", 4, 4, 3),
     "Discretization": text("layers.Discretization([0.0, 1.0])({})", 3),
-    "CategoryEncoding": text("layers.CategoryEncoding(4, output_mode='one_hot')({})", 1),
+    "CategoryEncoding": category_encoding,
 }
