@@ -4,12 +4,13 @@ Each value has its real number v and a bound e on |computed - v|. An op adds to 
 
 - in general: the op with its rounded constants, over every input within v +- e (the op's own interval arithmetic);
 - where products are rounded to an accumulator: one LSB of it for each product;
-- a table: half a cell by the largest slope of the function, twice that at the ends beyond which the function is held
-  constant, and the LSB of an entry;
+- a table: half a cell by the largest slope of the function, a whole one more at the ends beyond which the function is
+  held constant, since it changes by no more than an LSB there; and half an LSB for the rounding of an entry;
 - softmax: exp(2 e) - 1 of the probability, and the two LSBs that `docs/arithmetic.md` promises;
 - normalization: the shift of the mean, the relative shift of the root, and `quotient_error` of the tables;
 - recurrent layers: the same rules applied to each operation of each step;
-- the cast to the result: one LSB unless it is exact, and what saturation cuts off. An automatic type never wraps.
+- the cast to the result: one LSB unless it is exact, and what saturation cuts off; an automatic type never wraps. No
+  error is larger than the result's type is wide.
 """
 
 from __future__ import annotations
@@ -101,12 +102,13 @@ class _Step:
     def cast(self, x: Bounded, to: FixedType, exact: bool, overflowed: bool) -> Bounded:
         """After the cast to a type."""
         low, high = (float(end) for end in to.range)
-        error = x.error if exact else x.error + float(to.lsb)
+        if exact:
+            return x
+        error = x.error + float(to.lsb)
         if overflowed:
-            if to.overflow is not Overflow.SAT:
-                return Bounded(x.value, np.full(x.value.shape, np.inf))
-            error = error + np.maximum(0, np.maximum(x.value + x.error - high, low - x.value + x.error))
-        return Bounded(x.value, error)
+            beyond = np.maximum(0, np.maximum(x.value + x.error - high, low - x.value + x.error))
+            error = error + (beyond if to.overflow is Overflow.SAT else np.inf)
+        return Bounded(x.value, np.minimum(error, np.maximum(high - x.value, x.value - low) + float(to.lsb)))
 
     def error(self, before: Sequence[Bounded]) -> Array:
         """The error before the cast to the result."""
@@ -187,7 +189,7 @@ def function_error(op: Lut, of: FixedType, x: Bounded) -> Array:
     cell = 2.0**op.shift * float(of.lsb) if op.shift else 0.0
     reached = Bounded(x.value, x.error + 1.5 * cell)
     slope = slope_of(op.function, op.params, reached)
-    return slope * (x.error + 1.5 * cell) + float(table.lsb)
+    return slope * (x.error + 1.5 * cell) + 1.5 * float(table.lsb)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")  # cases run side by side in processes
 
 import numpy as np
 
@@ -42,9 +44,32 @@ def keras_of(major: int) -> ModuleType:
     """The module of a version of Keras."""
     if major == 3:
         import keras
+
+        _add_as_numpy_does()
     else:
         import tf_keras as keras
     return keras
+
+
+def _add_as_numpy_does() -> None:
+    """Keras 3 on TensorFlow takes an operand with one axis of more than one element for a bias of the last axis, or of
+    the first after the batch, if that is as long: a bias of channels_first, or one of EinsumDense, is then added along
+    the wrong axis. Its other backends do not; nor does this.
+    """
+    import tensorflow
+    from keras.src.backend.tensorflow import numpy as functions
+
+    guessing = functions.add
+
+    def add(x1: Any, x2: Any) -> Any:
+        ranks = [len(getattr(x, "shape", ())) for x in (x1, x2)]
+        if ranks[0] != ranks[1] or not ranks[0] or x1.dtype != x2.dtype:
+            return guessing(x1, x2)
+        return tensorflow.add(tensorflow.convert_to_tensor(x1), tensorflow.convert_to_tensor(x2))
+
+    if guessing.__name__ == "add" and not hasattr(guessing, "exact"):
+        add.exact = True
+        functions.add = add
 
 
 def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:
