@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layout import channels_last
 from kbuild.frontend.keras.safety import MAX_ELEMENTS
-from kbuild.ir import Node, Tensor
+from kbuild.ir import Node, Shape, Tensor
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
@@ -66,9 +67,9 @@ def _flatten(call: LayerCall) -> Node:
     return call.add(Reshape((math.prod(call.shape),)), call.input)
 
 
-def _reshape(call: LayerCall) -> Node:
-    target = call.config.integers("target_shape")
-    size = math.prod(call.shape)
+def filled(call: LayerCall, shape: Shape, target: Sequence[int | None], what: str) -> Shape:
+    """A target shape in which one size may be None or -1, for the elements of a value of shape `shape`."""
+    size = math.prod(shape)
     known = math.prod(n for n in target if n is not None and n != -1)
     free = sum(n in (None, -1) for n in target)
     if (
@@ -77,8 +78,13 @@ def _reshape(call: LayerCall) -> Node:
         or (size % known if free else size != known)
         or any(n is not None and n < -1 for n in target)
     ):
-        raise call.error(f"target_shape {target} does not hold the elements of an input of shape {call.shape}")
-    return call.add(Reshape(tuple(size // known if n is None or n == -1 else n for n in target)), call.input)
+        raise call.error(f"{what} {tuple(target)} does not hold the elements of an input of shape {shape}")
+    return tuple(size // known if n is None or n == -1 else n for n in target)
+
+
+def _reshape(call: LayerCall) -> Node:
+    target = filled(call, call.shape, call.config.integers("target_shape"), "target_shape")
+    return call.add(Reshape(target), call.input)
 
 
 _TRAINING_ONLY = Handler(_identity, "acts in training only: dropped")
