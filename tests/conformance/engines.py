@@ -11,8 +11,9 @@ import numpy as np
 
 from conformance.check import CRASHED, WRONG, Trial
 from kbuild.engines import csim
+from kbuild.engines.csim_stream import StreamCSim
 from kbuild.errors import KbuildError
-from kbuild.fixed import wide
+from kbuild.fixed import IntArray, wide
 from kbuild.ir import Graph, Node, verify
 from kbuild.tools.cxx import Options, compile_shared
 
@@ -57,8 +58,7 @@ def _failures(trials: Sequence[Trial]) -> list[tuple[Trial, str]]:
     graph = side_by_side([trial.graph for trial in trials])
     inputs = {prefixed(i, name): x for i, trial in enumerate(trials) for name, x in trial.inputs.items()}
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        library = _built(graph, Path(folder))
-        found = csim.CSim(library, graph, threads=1).run(inputs, [node.name for node in graph])
+        found = _run(graph, inputs, trials[0].io_type, Path(folder))
     failures = []
     for number, trial in enumerate(trials):
         for node in trial.graph:
@@ -70,10 +70,15 @@ def _failures(trials: Sequence[Trial]) -> list[tuple[Trial, str]]:
     return failures
 
 
-def _built(graph: Graph, folder: Path) -> Path:
-    for path, text in csim.sources(graph).items():
+def _run(graph: Graph, inputs: dict[str, IntArray], io_type: str, folder: Path) -> dict[str, IntArray]:
+    """Every value; with streams all processes run beside each other, on FIFOs as deep as those of the design."""
+    for path, text in csim.sources(graph, io_type).items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     library = folder / csim.LIBRARY
-    return compile_shared([folder / "csim.cpp"], library, build_dir=folder, log_dir=folder, options=OPTIONS)
+    compile_shared([folder / "csim.cpp"], library, build_dir=folder, log_dir=folder, options=OPTIONS)
+    names = [node.name for node in graph]
+    if io_type == "io_stream":
+        return StreamCSim(library, graph, threads=1).run_bounded(inputs, names).values
+    return csim.CSim(library, graph, threads=1).run(inputs, names)
