@@ -49,7 +49,7 @@ from kbuild.ops.repeat import Repeat
 from kbuild.ops.rnn import SimpleRnn
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.transpose import Transpose
-from kbuild.passes.resolve_strategy import legal_reuse_factors
+from kbuild.passes.unrolled import legal_reuse_factors
 from kbuild.tools.cxx import compiler
 
 TARGET = Target("Vitis", "tagger", "xcvu13p-flga2577-2-e", 5.0, 0.27, "io_parallel")

@@ -78,7 +78,7 @@ def attention(rng: random.Random, count: int) -> Model:
         "grid": Input((3, 4, 5), name="grid"), "grid2": Input((3, 2, 6), name="grid2"),
     }  # fmt: skip
     drawn = [multi_head, multi_head, plain, *([grouped] if MAJOR == 3 else [])]
-    outputs: Values = [layers.Flatten()(x) for x in inputs.values()]
+    outputs: Values = [getattr(layers, f"GlobalMaxPooling{len(x.shape) - 2}D")()(x) for x in inputs.values()]
     for number in range(count):
         outputs += drawn[number](rng, inputs) if number < len(drawn) else rng.choice(drawn)(rng, inputs)
     return Model(list(inputs.values()), outputs, name="attention")
@@ -149,7 +149,7 @@ def main(folder: Path, first: int, seeds: int, count: int) -> None:
         for family, make in (("attention", attention), ("wrapped", wrapped)):
             for kind in ("keras", "h5"):
                 keras.backend.clear_session()
-                model = make(random.Random(f"{family} {seed}"), count)
+                model = make(random.Random(f"{family} {seed}"), count if kind == "keras" else 3)
                 name = f"keras{MAJOR}_{family}_{seed}" + ("_by_name" if kind == "h5" else "")
                 save(model, folder / name, seed, kind)
 

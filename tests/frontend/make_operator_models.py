@@ -4,7 +4,7 @@
 
 Files and arrays are as in `make_spatial_models.py`: `<keras2|keras3>_operators_<seed>`. The committed files:
 
-    python make_operator_models.py data 0 1 60
+    python make_operator_models.py data 0 1 45
 
 Made with Keras 2.15.0 and Keras 3.15.1 (TensorFlow).
 """
@@ -214,4 +214,4 @@ def main(folder: Path, first: int, seeds: int, count: int) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[2:]
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data", *map(int, given or (0, 1, 60)))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data", *map(int, given or (0, 1, 45)))

@@ -28,6 +28,7 @@ _KERAS_PACKAGES = (
     "tensorflow.python.keras",
     "builtins",
 )
+_KNOWN_PACKAGES = ("qkeras", "HGQ")  # their classes have names of their own
 _SHAPE_KEYS = ("batch_shape", "batch_input_shape")
 
 
@@ -82,7 +83,7 @@ def class_of(entry: Mapping[str, object]) -> str:
         package = registered.rpartition(">")[0]
     if not package and isinstance(module, str):
         package = module
-    if package and not _is_keras(package):
+    if package and not _is_keras(package) and package.split(".")[0] not in _KNOWN_PACKAGES:
         return f"{package}>{short}"
     return short
 
@@ -221,9 +222,20 @@ def _functional(config: object, depth: int) -> ModelSpec:
     ]
     output_bases = resolve.bases(outputs, outputs=True)
     where = f"outputs of the model {name}"
-    return ModelSpec(
-        name, tuple(built), _inputs(inputs, built, name), tuple(resolve(r, output_bases, where) for r in outputs)
-    )
+    found = tuple(resolve(ref, output_bases, where) for ref in outputs)
+    return ModelSpec(name, _used(built, found), _inputs(inputs, built, name), found)
+
+
+def _used(layers: list[LayerSpec], outputs: tuple[TensorRef, ...]) -> tuple[LayerSpec, ...]:
+    """The layers without functions that no output reads: Keras 3 saves those that compute masks."""
+    by_name = {layer.name: layer for layer in layers}
+    waiting = [ref.layer for ref in outputs]
+    reached = set(waiting)
+    while waiting:
+        sources = {ref.layer for call in by_name[waiting.pop()].calls for ref in call.inputs} - reached
+        reached |= sources
+        waiting += sources
+    return tuple(layer for layer in layers if layer.name in reached or not layer.class_name.startswith("ops."))
 
 
 def _inputs(names: list[str], layers: list[LayerSpec], model: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.calls import FUNCTIONS
@@ -10,6 +10,7 @@ from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.functions import function_name
 from kbuild.frontend.keras.layers import handler_of
 from kbuild.frontend.keras.layers.core import input_shape
+from kbuild.frontend.keras.masks import REMEDY, masked_readers, reads_mask
 from kbuild.frontend.keras.safety import quoted
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
@@ -17,7 +18,6 @@ _CODE = "its code is not in the file"
 _LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
 _REMEDIES = {
     "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",
-    "Masking": "masking is not supported; give the model padded sequences of one length and no Masking",
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
     "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
@@ -43,25 +43,26 @@ _HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
     "use_causal_mask": (None, False),
     "return_attention_scores": (None, False, True),
 }
-_MASKING = "masking is not supported; give the model sequences of one length and no mask"
 
 
 def check_supported(model: ModelSpec) -> None:
     """Raise UnsupportedModel that lists every layer that is not supported; return when there is none."""
-    found = list(_problems(model, ""))
+    found = list(_problems(model, "", frozenset(masked_readers(model))))
     if found:
         count = "one layer" if len(found) == 1 else f"{len(found)} layers"
         raise UnsupportedModel(f"{count} cannot become hardware:" + "".join(f"\n  {line}" for line in found))
 
 
-def _problems(model: ModelSpec, above: str) -> Iterator[str]:
+def _problems(model: ModelSpec, above: str, masked: Collection[str]) -> Iterator[str]:
     for layer in model.layers:
         place = f"{above}{layer.name}"
         if layer.model is not None:
-            yield from _problems(layer.model, f"{place}/")
+            yield from _problems(layer.model, f"{place}/", masked)
             problem = _argument_problem(layer)
         else:
             problem = _problem(layer, top=not above and layer.name in model.inputs)
+        if problem is None and place in masked:
+            problem = f"would skip the steps that Masking or mask_zero marks; {REMEDY}"
         if problem is not None:
             yield f"{quoted(place)} ({quoted(layer.class_name)[1:-1]}): {problem}"
 
@@ -99,8 +100,8 @@ def _argument_problem(layer: LayerSpec) -> str | None:
             if key == "training" and value is True:
                 return "is called with training=True; call it without"
             if key == "mask" or key.endswith("_mask"):
-                if value not in (None, False):
-                    return f"is called with {quoted(key)[1:-1]}; {_MASKING}"
+                if value not in (None, False) and reads_mask(layer):
+                    return f"is called with {quoted(key)[1:-1]}; {REMEDY}"
             elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
                 return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
     return None

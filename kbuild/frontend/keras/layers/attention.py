@@ -42,6 +42,10 @@ def _add(call: LayerCall, part: str, op: Op, *inputs: Node) -> Node:
     return call.part(part, _PARTS[part]).add(op, *inputs)
 
 
+def _shaped(call: LayerCall, part: str, source: Node, shape: Shape) -> Node:
+    return source if source.shape == shape else _add(call, part, Reshape(shape), source)
+
+
 def _check(call: LayerCall) -> None:
     """Refuse settings that would change the result and are not computed."""
     for key in ("sliding_window", "use_gate", "causal"):
@@ -149,7 +153,7 @@ def _rows(call: LayerCall, part: str, source: Node, order: tuple[int, ...], free
     moved = source if order == tuple(range(rank)) else _add(call, part, Transpose((*order, rank)), source)
     sizes = [source.shape[axis] for axis in order]
     rows = (math.prod(sizes[:free]), math.prod(sizes[free:])) if free else (math.prod(sizes),)
-    return _add(call, part, Reshape((*rows, source.shape[-1])), moved)
+    return _shaped(call, part, moved, (*rows, source.shape[-1]))
 
 
 def _scores_of(call: LayerCall, weights: Node, query: Node, key: Node, order: tuple[int, ...], free: int) -> Node:
@@ -158,7 +162,7 @@ def _scores_of(call: LayerCall, weights: Node, query: Node, key: Node, order: tu
     places = weights.shape[-2:]
     heads = math.prod(weights.shape) // math.prod(places) // math.prod(first[:free])
     shape = (*first[:free], heads, *first[free:], *targets)
-    return _add(call, "weights", Reshape(shape), weights)
+    return _shaped(call, "weights", weights, shape)
 
 
 def _output_shape(call: LayerCall, features: int) -> Shape:

@@ -9,7 +9,6 @@ from itertools import pairwise
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.core import filled
 from kbuild.frontend.keras.operands import axes_of, constant, function, integer_or_list, raw, tensor, tensors
-from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.pad import Pad
@@ -62,10 +61,10 @@ def _chosen(call: LayerCall, x: Node, axis: int, indices: Sequence[int]) -> Node
 
 
 def _slice_of(call: LayerCall, item: object) -> slice:
-    settings = item.get("config", item) if isinstance(item, Mapping) else {}
+    settings = item.get("config", item) if isinstance(item, Mapping) else None
     ends = [settings.get(key) for key in ("start", "stop", "step")] if isinstance(settings, Mapping) else []
     if not ends or not all(end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in ends):
-        raise call.error(f"takes {quoted(item)[1:-1]} of an axis; write numbers, slices of numbers, None or ...")
+        raise call.error("takes something else of an axis than a number or a slice of numbers; write those")
     if ends[2] == 0:
         raise call.error("takes a slice with a step of 0")
     return slice(*ends)
