@@ -174,7 +174,7 @@ def _constant(made: Tensor, real: Tensor) -> Bounded:
 
 def slope_of(function: str, params: Sequence[float], x: Bounded) -> Array | float:
     """The largest slope of a function where its input can be."""
-    if function == "exp":
+    if function in ("exp", "expm1"):
         return np.exp(np.minimum(x.value + x.error, 700.0))
     if function in ("elu", "celu"):
         return max(1.0, *(abs(p) for p in params[:1])) if function == "elu" else 1.0
@@ -188,6 +188,8 @@ def function_error(op: Lut, of: FixedType, x: Bounded) -> Array:
     table = op.made().fixed()
     cell = 2.0**op.shift * float(of.lsb) if op.shift else 0.0
     reached = Bounded(x.value, x.error + 1.5 * cell)
+    if op.function == "sqrt":  # its slope has no bound, but |sqrt(a) - sqrt(b)| <= sqrt(|a - b|)
+        return np.sqrt(reached.error) + 1.5 * float(table.lsb)
     slope = slope_of(op.function, op.params, reached)
     return slope * (x.error + 1.5 * cell) + 1.5 * float(table.lsb)
 
