@@ -31,14 +31,20 @@ class Parse(Stage):
     rooms = ("fixed", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
+        live = build.live()
+        if live is not None:
+            return {"live": live.digest}
         return {key: build.file(path) for key, path in model_files(build.recipe).items()}
 
     def make(self, build: Build, folder: Path) -> None:
         from kbuild.frontend.keras import read_model
         from kbuild.ir.files import save
 
-        recipe = build.recipe
-        graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
+        recipe, live = build.recipe, build.live()
+        if live is not None:
+            graph = live.graph("model")
+        else:
+            graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
         save(graph, folder)
         (folder / _FILE).write_text(to_text(report_of(graph, recipe)), encoding="utf-8")
         build.remember(self.name, graph)
@@ -70,7 +76,7 @@ def report_of(graph: Graph, recipe: Recipe) -> ParseReport:
     layers = _layers(graph)
     return ParseReport(
         model=graph.name,
-        format="keras" if "keras" in files else "json" if "json" in files else "h5",
+        format=next((kind for kind in ("keras", "json", "h5") if kind in files), "live"),
         files=(),
         inputs=tuple(Port(node.layer.name, node.shape) for node in graph.inputs),
         outputs=tuple(Port(graph[name].layer.name, graph[name].shape) for name in graph.outputs),
