@@ -24,7 +24,6 @@ from kbuild.ir import Graph
 
 if TYPE_CHECKING:
     from kbuild.emit.verilog.design import Design
-    from kbuild.frontend.keras.live import LiveModel
 
 _LAST_CHECK = "optimize"
 DONE, UP_TO_DATE, CACHED, SKIPPED, FAILED = "done", "up to date", "from cache", "skipped", "failed"
@@ -67,7 +66,6 @@ class Build:
         self.files_read: dict[Path, FileStamp] = {}
         self._settings: dict[str, LayerSettings] | None = None
         self._design: Design | None = None
-        self._live: LiveModel | None = None
         self._held_back: list[Callable[[], None]] | None = None
 
     # -- what stages ask for ---------------------------------------------------------------------
@@ -102,18 +100,6 @@ class Build:
 
                 self._design = lower(self.graph("optimize"), target_of(self.recipe))
             return self._design
-
-    def live(self) -> LiveModel | None:
-        """The live model of the recipe, as it was when it was first asked for; None for one in files.
-
-        Raises RecipeError for what is no model, UnsupportedModel for one that cannot become hardware.
-        """
-        with self._locks["parse"]:
-            if self._live is None and self.recipe.live_model is not None:
-                from kbuild.frontend.keras.live import read_live
-
-                self._live = read_live(self.recipe.live_model)
-            return self._live
 
     def remember(self, name: str, graph: Graph) -> None:
         """Keep a graph that was made just now, so that it need not be read back."""

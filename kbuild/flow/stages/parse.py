@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kbuild.config import Recipe
     from kbuild.flow.build import Build
     from kbuild.flow.cache import Artifact
+    from kbuild.frontend.keras.live import LiveModel
     from kbuild.ir import Graph, Node
 
 REPORT = "reports/parse.json"
@@ -31,7 +32,7 @@ class Parse(Stage):
     rooms = ("fixed", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
-        live = build.live()
+        live = live_model(build.recipe)
         if live is not None:
             return {"live": live.digest}
         return {key: build.file(path) for key, path in model_files(build.recipe).items()}
@@ -40,7 +41,7 @@ class Parse(Stage):
         from kbuild.frontend.keras import read_model
         from kbuild.ir.files import save
 
-        recipe, live = build.recipe, build.live()
+        recipe, live = build.recipe, live_model(build.recipe)
         if live is not None:
             graph = live.graph("model")
         else:
@@ -63,6 +64,17 @@ def model_files(recipe: Recipe) -> dict[str, Path]:
     """The model's files by what they are."""
     files = {"json": recipe.keras_json, "h5": recipe.keras_h5, "keras": recipe.keras_model}
     return {key: path for key, path in files.items() if path is not None}
+
+
+def live_model(recipe: Recipe) -> LiveModel | None:
+    """The model of a recipe that has it in memory, as it was when the recipe was made."""
+    if recipe.live_model is None:
+        return None
+    from kbuild.frontend.keras.live import LiveModel
+
+    if not isinstance(recipe.live_model, LiveModel):
+        raise TypeError("a live model is read (read_live) before its recipe is built")
+    return recipe.live_model
 
 
 def _relative(recipe: Recipe) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Structure and settings are those that the model states of itself (`to_json`), we
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,7 @@ class LiveModel:
 
     spec: ModelSpec
     text: str  # its own `to_json()`
+    model: Any
 
     @cached_property
     def digest(self) -> str:
@@ -41,6 +43,12 @@ class LiveModel:
         found = hashlib.sha256(self.text.encode())
         _add_weights(self.spec, found)
         return found.hexdigest()
+
+    @property
+    def keras(self) -> str:
+        """The Keras that the model is from, with its version."""
+        package = _functional_class(self.model).__module__.split(".")[0]
+        return f"{package} {sys.modules[package].__version__}"
 
     def graph(self, name: str) -> Graph:
         """The float graph, verified. Raises UnsupportedModel."""
@@ -68,12 +76,15 @@ def read_live(model: Any) -> LiveModel:
     found: Found = {}
     for path, names in wanted_weights(spec):
         found[path] = _weights(_layer_at(model, path), path, names)
-    return LiveModel(filled(spec, found), text)
+    return LiveModel(filled(spec, found), text, model)
 
 
 def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
     """What the model itself predicts, in the order of its outputs, as float64. Inputs are in the model's order."""
-    shaped = [np.asarray(x, np.float32).reshape(len(x), *t.shape[1:]) for x, t in zip(inputs, model.inputs, strict=True)]
+    shaped = [
+        np.asarray(values, dtype=np.float32).reshape(len(values), *tensor.shape[1:])
+        for values, tensor in zip(inputs, model.inputs, strict=True)
+    ]
     return _arrays(model.predict(shaped if len(shaped) > 1 else shaped[0], batch_size=_BATCH, verbose=0))
 
 
