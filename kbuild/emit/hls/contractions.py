@@ -52,22 +52,37 @@ def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int],
 
     A strategy that only the Verilog has is simulated as latency: strategies do not change results.
     """
-    of, weight_of = x.fixed(), op.weight.fixed()
-    accum = op.infer_type([of])
     weight = Constant(f"weight_{node.name}", op.weight)
-    bias = Constant(f"bias_{node.name}", op.bias or Tensor(np.zeros(op.outputs, np.int64), ZERO))
-    integers = {**integers, "outputs": op.outputs, "reuse_factor": op.reuse_factor}
-    if op.strategy == "resource":
-        lanes, depth = resource_step(op.terms, op.outputs, op.reuse_factor)
-        integers |= {"lanes": lanes, "depth": depth, "products": lanes * depth}
-    else:
-        integers["multipliers"] = -(-at_once * op.terms * op.outputs // op.reuse_factor)
-    types = {"accum_t": spell(accum), "term_t": spell(term_type(of, weight_of, accum)),
-             "weight_t": weight.spell(), "bias_t": bias.spell()}
+    bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
+    integers = {**integers, "outputs": op.outputs, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
+    types = sum_types(x.fixed(), weight, bias, op.infer_type([x.fixed()]))
     kernel = f"{op.kind}_{op.strategy if op.strategy in KERNELS else 'latency'}"
     call = Call(kernel, Config(config_name(node.name), integers, types), (value_name(x.name),),
                 value_name(node.name), (weight.name, bias.name))
     return Step(f"{op.kind}.h", (call,), (weight, bias))
+
+
+def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
+    """The bias [outputs], zeros where there is none."""
+    return Constant(name, bias or Tensor(np.zeros(outputs, np.int64), ZERO))
+
+
+def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, at_once: int = 1) -> dict[str, int]:
+    """What a kernel must know of the reuse of its multipliers, for a matrix [terms, outputs] applied `at_once` times.
+
+    Raises ValueError for a reuse factor that the strategy cannot have.
+    """
+    integers = {"reuse_factor": reuse_factor}
+    if strategy == "resource":
+        lanes, depth = resource_step(terms, outputs, reuse_factor)
+        return integers | {"lanes": lanes, "depth": depth, "products": lanes * depth}
+    return integers | {"multipliers": -(-at_once * terms * outputs // reuse_factor)}
+
+
+def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:
+    """The types of a sum of products, as backends/hls/dense.h describes."""
+    return {"accum_t": spell(accum), "term_t": spell(term_type(x, weight.type, accum)),
+            "weight_t": weight.spell(), "bias_t": bias.spell()}
 
 
 def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
-from kbuild.report.records import ParsedLayer, ParseReport, Port
+from kbuild.report.graphs import ParsedLayer, ParseReport, Port
 
 if TYPE_CHECKING:
     from kbuild.config import Recipe
@@ -28,8 +28,7 @@ class Parse(Stage):
     """The graph in float64, with every layer of the model."""
 
     name = "parse"
-    after = ("validate",)
-    rooms = ("fixed", "ir", "ops", "frontend", "report", "flow/stages/parse")
+    rooms = ("fixed", "parallel", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         live = live_model(build.recipe)
@@ -37,7 +36,7 @@ class Parse(Stage):
             return {"live": live.digest}
         return {key: build.file(path) for key, path in model_files(build.recipe).items()}
 
-    def make(self, build: Build, folder: Path) -> None:
+    def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.frontend.keras import read_model
         from kbuild.ir.files import save
 
@@ -46,9 +45,10 @@ class Parse(Stage):
             graph = live.graph("model")
         else:
             graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
-        save(graph, folder)
+        digests = save(graph, folder)
         (folder / _FILE).write_text(to_text(report_of(graph, recipe)), encoding="utf-8")
         build.remember(self.name, graph)
+        return digests
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         build.settings()  # a recipe that names layers which the model does not have writes nothing
@@ -58,6 +58,9 @@ class Parse(Stage):
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         return {"files": _relative(build.recipe)}
+
+
+STAGE = Parse()
 
 
 def model_files(recipe: Recipe) -> dict[str, Path]:

@@ -185,9 +185,12 @@ def _choose(path: Path, name: str, stored: list[str]) -> str | None:
 # By number
 
 
+_OTHER_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}  # classes that are called otherwise when saved
+
+
 def snake_case(class_name: str) -> str:
     """How Keras spells a class in the paths of weights."""
-    name = re.sub(r"\W+", "", class_name)
+    name = re.sub(r"\W+", "", _OTHER_NAMES.get(class_name, class_name))
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -197,7 +200,8 @@ def _by_number(model: ModelSpec, root: Folder, above: Path) -> Found:
     for layer, folder in _numbered(model, root):
         path = (*above, layer.name)
         if layer.model is not None:
-            found |= _by_number(layer.model, folder, path)
+            inner = folder.folder("layer") if layer.class_name == "TimeDistributed" else folder
+            found |= {} if inner is None else _by_number(layer.model, inner, path)
         elif names := _names(layer):
             arrays = _variables(path, names, folder)
             if arrays is not None:
@@ -230,7 +234,7 @@ def _variables(path: Path, names: tuple[str, ...], folder: Folder) -> dict[str, 
         parts.setdefault(name.rpartition("/")[0], []).append(name)
     found: dict[str, FloatArray] = {}
     for part, own in parts.items():
-        owner = folder.folder(part) if part else folder
+        owner = (folder.folder(part) or folder.folder(f"_{part}")) if part else folder
         arrays = None if owner is None else _numbered_variables(path, tuple(own), owner, bool(part))
         if arrays is None:
             return None
