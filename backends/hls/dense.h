@@ -66,6 +66,51 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     }
 }
 
+// ---- the products of other kernels, by `strategy` of their configuration
+
+const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2;
+
+template <int STRATEGY>
+struct dense_by {
+    template <class C, class X, class Y>
+    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                         const typename C::weight_t weight[C::inputs * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+        dense_latency<C>(x, y, weight, bias);
+    }
+};
+
+template <>
+struct dense_by<STRATEGY_RESOURCE> {
+    template <class C, class X, class Y>
+    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                         const typename C::weight_t weight[C::inputs * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+        dense_resource<C>(x, y, weight, bias);
+    }
+};
+
+template <>
+struct dense_by<STRATEGY_UNROLLED> {
+    template <class C, class X, class Y>
+    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                         const typename C::weight_t weight[C::inputs * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+        dense_unrolled<C>(x, y, weight, bias);
+    }
+};
+
+template <class C, class X, class Y>
+void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+              const typename C::weight_t weight[C::inputs * C::outputs],
+              const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    dense_by<C::strategy>::template products<C>(x, y, weight, bias);
+}
+
 }  // namespace kbuild
 
 #endif

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kbuild.config.places import Problem, raise_problems
+from kbuild.config.recipe import Setting
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
 SHOWN = 8  # legal values listed on each side of an illegal one
@@ -21,20 +23,30 @@ def run(graph: Graph, context: Context) -> Graph:
 
 
 def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
-    settings = context.settings_of(node)
-    if not isinstance(node.op, Contraction) or settings is None:
+    settings, op = context.settings_of(node), node.op
+    if settings is None or not isinstance(op, Contraction | Recurrent):
         return node
-    strategy, reuse = settings.strategy.value.lower(), settings.reuse_factor.value
-    legal = legal_reuse_factors(strategy, node.op.terms, node.op.outputs)
-    if reuse not in legal:
-        near = sorted(sorted(legal, key=lambda r: abs(r - reuse))[:SHOWN])
-        message = (
-            f"a reuse factor of {reuse} does not fit the layer {node.layer.name} "
-            f"({node.op.terms} x {node.op.outputs}, strategy {settings.strategy.value}); "
-            f"legal ones near it are {', '.join(map(str, near))}"
-        )
-        problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
-    return replace(node, op=replace(node.op, strategy=strategy, reuse_factor=reuse))
+    strategy, reuse = settings.strategy.value, settings.reuse_factor
+    problems += _illegal(strategy, reuse, op.matrix_shape, f"the layer {node.layer.name}")
+    if isinstance(op, Contraction):
+        return replace(node, op=replace(op, strategy=strategy.lower(), reuse_factor=reuse.value))
+    recurrent = settings.recurrent_reuse_factor
+    whose = f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}"
+    problems += _illegal(strategy, recurrent, op.recurrent_shape, whose)
+    chosen = replace(op, strategy=strategy.lower(), reuse_factor=reuse.value, recurrent_reuse_factor=recurrent.value)
+    return replace(node, op=chosen)
+
+
+def _illegal(strategy: str, reuse: Setting[int], shape: tuple[int, int], whose: str) -> list[Problem]:
+    legal = legal_reuse_factors(strategy.lower(), *shape)
+    if reuse.value in legal:
+        return []
+    near = sorted(sorted(legal, key=lambda r: abs(r - reuse.value))[:SHOWN])
+    message = (
+        f"a reuse factor of {reuse.value} does not fit {whose} ({shape[0]} x {shape[1]}, strategy {strategy}); "
+        f"legal ones near it are {', '.join(map(str, near))}"
+    )
+    return [Problem(reuse.place, reuse.key, message)]
 
 
 def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:

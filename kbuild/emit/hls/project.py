@@ -19,9 +19,14 @@ from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.gather import Gather
+from kbuild.ops.normalize import Normalize
 from kbuild.ops.pool import Pool
+from kbuild.ops.rnn import Recurrent
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
+_LOOPS = (Conv, Pool, Recurrent, Einsum, Normalize, Gather)  # one position, step or row after the other
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
 
 
@@ -101,7 +106,7 @@ def _check(graph: Graph, target: Target) -> None:
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
     for node in graph:
-        if isinstance(node.op, Contraction) and node.op.strategy == "distributed_arithmetic":
+        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic":
             raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
@@ -170,7 +175,7 @@ def _schedule(graph: Graph) -> list[str]:
     """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
     products = [node.op for node in graph if isinstance(node.op, Contraction)]
     sequential = any(op.strategy == "resource" for op in products)
-    if not sequential and not any(isinstance(node.op, (Conv, Pool)) for node in graph):
+    if not sequential and not any(isinstance(node.op, _LOOPS) for node in graph):
         return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in products), default=1)}"]
     chain = all(len(node.inputs) <= 1 and len(graph.users[node.name]) <= 1 for node in graph)
     return ["#pragma HLS DATAFLOW"] if chain and len(graph.outputs) == 1 and len(graph.inputs) == 1 else []

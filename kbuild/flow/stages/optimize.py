@@ -114,15 +114,16 @@ def _port(node: Node) -> Port:
 
 def _layer(node: Node) -> OptimizedLayer:
     from kbuild.ops.contraction import Contraction
+    from kbuild.ops.rnn import Recurrent
 
-    contraction = node.op if isinstance(node.op, Contraction) else None
+    products = node.op if isinstance(node.op, Contraction | Recurrent) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,
         shape=node.shape,
         types=types_of(node),
-        strategy=contraction.strategy if contraction else None,
-        reuse_factor=contraction.reuse_factor if contraction else None,
+        strategy=products.strategy if products else None,
+        reuse_factor=products.reuse_factor if products else None,
         multiplications=multiplications(node),
     )
 
