@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import ANY, MAKERS, NARROW, SPATIAL, Builder, Random, integers
+from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, Random, integers
 from stream_harness import BACKENDS, Case, Kernels, order
 
 from kbuild.emit.hls.stream.convolution import conv
@@ -18,6 +18,7 @@ from kbuild.emit.hls.stream.dense import dense
 from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
 from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
+from kbuild.emit.hls.stream.recurrences import recurrent
 from kbuild.emit.hls.stream.reductions import reduce
 from kbuild.fixed import FixedType, IntArray, compact, wide
 from kbuild.ir import Node, Shape
@@ -28,14 +29,14 @@ from kbuild.ops.pool import Pool
 SAMPLES = 2
 KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
     "conv": conv, "pool": pool, "reduce": reduce, "pad": pad, "repeat": repeat, "concatenate": concatenate,
-    "dense": dense,
+    "dense": dense, "simple_rnn": recurrent, "lstm": recurrent, "gru": recurrent,
 }  # fmt: skip
-KINDS = (*KERNELS, "conv", "conv", "dense", "conv", "pool")
+KINDS = (*KERNELS, "conv", "conv", "dense", "conv", "pool", "lstm", "gru")
 
 
 def shapes(b: Builder) -> list[Shape]:
     """Of inputs: vectors, sequences, images and volumes, some of which can be concatenated."""
-    found: list[Shape] = [(12,), (int(b.rng.integers(1, 30)),)]
+    found: list[Shape] = [(12,), (int(b.rng.integers(1, 30)),), *[(n,) for n in range(1, 5)] * 2]
     for rank, largest in ((2, 12), (2, 6), (3, 8), (3, 5), (4, 4)):
         shape = tuple(int(n) for n in b.rng.integers(1, largest, size=rank))
         found += [shape, (int(b.rng.integers(1, 5)), *shape[1:])]
@@ -65,7 +66,7 @@ def random_cases(seed: int, count: int, widths: tuple[int, int] = NARROW,
 def _random_case(b: Builder, kind: str) -> Case | None:
     b.nodes = []
     given = [b.add(Input(shape)) for shape in shapes(b)]
-    (SPATIAL | MAKERS)[kind](b)
+    (MAKERS | SPATIAL | SEQUENCE)[kind](b)
     node = b.nodes[-1]
     if node.op.kind != kind:
         return None
