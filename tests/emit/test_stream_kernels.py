@@ -31,7 +31,7 @@ KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
     "conv": conv, "pool": pool, "reduce": reduce, "pad": pad, "repeat": repeat, "concatenate": concatenate,
     "dense": dense, "simple_rnn": recurrent, "lstm": recurrent, "gru": recurrent,
 }  # fmt: skip
-KINDS = (*KERNELS, "conv", "conv", "dense", "conv", "pool", "lstm", "gru")
+KINDS = (*KERNELS, "conv", "dense", "conv", "pool", "reduce", "conv", "repeat", "conv", "reduce")
 
 
 def shapes(b: Builder) -> list[Shape]:
@@ -77,7 +77,7 @@ def _random_case(b: Builder, kind: str) -> Case | None:
 
 def values_of(rng: Random, x: Node) -> IntArray:
     """Random integers; a type of a symmetric range does not take its least one from a vendor's conversion."""
-    return compact(np.maximum(integers(rng, (SAMPLES, *x.shape), x.fixed()), x.fixed().floor))
+    return compact(np.maximum(wide(integers(rng, (SAMPLES, *x.shape), x.fixed())), x.fixed().floor))
 
 
 def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | None = None) -> None:
@@ -92,8 +92,8 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
         assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
 
 
-SEEDS = [(6, NARROW), (7, ANY)]
-CASES = 45
+SEEDS = [(5, NARROW), (1005, ANY)]
+CASES = 38
 
 
 @pytest.mark.parametrize(("seed", "widths"), SEEDS)
