@@ -172,7 +172,9 @@ def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[In
     bits = max(product, shift, sums) + 1  # half an LSB is added to a product before it is shifted
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
-    return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
+    if bits <= INT64_BITS:  # Python integers, too, may be small ones: a part of an array that has large ones as well
+        return x.astype(np.int64, copy=False), w.astype(np.int64, copy=False), start.astype(np.int64, copy=False)
+    return wide(x), wide(w), wide(start)
 
 
 def _repeated(start: IntArray, x: IntArray) -> IntArray:

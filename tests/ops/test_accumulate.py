@@ -113,3 +113,14 @@ def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert split[0] == whole[0]
     np.testing.assert_allclose(split[1].low, whole[1].low, rtol=1e-12)
     np.testing.assert_allclose(split[1].high, whole[1].high, rtol=1e-12)
+
+
+def test_small_values_in_an_array_of_large_ones() -> None:
+    """A convolution works on parts of an array of Python integers; a part may have small values only."""
+    rounding = FixedType(25, 10, quantization=Quantization.RND_ZERO)
+    op = Dense(Tensor(np.array([[3], [-5]]), FixedType(16, 1)), None, rounding)
+    of, result = FixedType(64, 10), FixedType(20, 10)
+    x = np.array([[7 << 40, -(3 << 41)]], dtype=object)
+    small = op.eval([x], [of], result, OverflowCount())
+    large = op.eval([np.concatenate([x, [[1 << 62, 0]]])], [of], result, OverflowCount())
+    assert small.tolist() == large[:1].tolist()
