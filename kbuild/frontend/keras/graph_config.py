@@ -28,6 +28,7 @@ _KERAS_PACKAGES = (
     "tensorflow.python.keras",
     "builtins",
 )
+_KNOWN_PACKAGES = ("qkeras", "HGQ")  # their classes have names of their own
 _SHAPE_KEYS = ("batch_shape", "batch_input_shape")
 
 
@@ -82,7 +83,7 @@ def class_of(entry: Mapping[str, object]) -> str:
         package = registered.rpartition(">")[0]
     if not package and isinstance(module, str):
         package = module
-    if package and not _is_keras(package):
+    if package and not _is_keras(package) and package.split(".")[0] not in _KNOWN_PACKAGES:
         return f"{package}>{short}"
     return short
 

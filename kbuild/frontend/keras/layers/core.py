@@ -10,7 +10,7 @@ from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layout import channels_last
 from kbuild.frontend.keras.safety import MAX_ELEMENTS
-from kbuild.ir import Node, Shape, Tensor
+from kbuild.ir import Node, Shape
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
@@ -42,16 +42,20 @@ def _input(call: LayerCall) -> Node:
     return call.add(Input(input_shape(call.config)))
 
 
-def _dense_weights(config: Config) -> tuple[str, ...]:
+def dense_weights(config: Config) -> tuple[str, ...]:
     return ("kernel", "bias") if config.flag("use_bias", True) else ("kernel",)
 
 
-def _dense(call: LayerCall) -> Node:
-    """y = activation(x @ kernel + bias) over the last axis; kernel [K, N], bias [N]."""
+def dense(call: LayerCall) -> Node:
+    """y = x @ kernel + bias over the last axis; kernel [K, N], bias [N]."""
     units = call.config.integer("units")
     kernel = call.weight("kernel", (call.shape[-1], units))
-    bias = Tensor(call.weight("bias", (units,))) if call.config.flag("use_bias", True) else None
-    return add_activation(call, call.add(Dense(Tensor(kernel), bias)))
+    bias = call.constant(call.weight("bias", (units,))) if call.config.flag("use_bias", True) else None
+    return call.add(Dense(call.constant(kernel), bias))
+
+
+def _dense(call: LayerCall) -> Node:
+    return add_activation(call, dense(call))
 
 
 def _activation(call: LayerCall) -> Node:
@@ -98,7 +102,7 @@ _TRAINING_ONLY = Handler(_identity, "acts in training only: dropped")
 
 HANDLERS = {
     "InputLayer": Handler(_input, "every size but the batch is fixed"),
-    "Dense": Handler(_dense, "inputs of any rank; any supported activation", _dense_weights),
+    "Dense": Handler(_dense, "inputs of any rank; any supported activation", dense_weights),
     "Activation": Handler(_activation, "every supported activation by name"),
     "Flatten": Handler(_flatten, "inputs of any rank, either data_format"),
     "Reshape": Handler(_reshape, "one size may be -1"),
