@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,17 @@ from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
 from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.gather import Gather
+from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.interpolate import Interpolate
+from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import KINDS as POOLINGS
 from kbuild.ops.pool import Pool
@@ -33,6 +39,7 @@ from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
+from kbuild.ops.rnn import Recurrent, SimpleRnn
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 from kbuild.ops.step import Step
 from kbuild.ops.transpose import Transpose
@@ -337,6 +344,118 @@ def _interpolate(b: Builder) -> None:
         b.add(Interpolate(_numbers(b, 1, 4, len(x.shape))), [x])
 
 
+ACTIVATIONS = ("linear", "relu", "tanh")  # the last stands for all functions: it has a table
+
+
+def _address(b: Builder, of: FixedType) -> tuple[int, int]:
+    return _offset(b, of), int(b.rng.integers(0, max(of.width, 2)))
+
+
+def _tables(b: Builder, names: Sequence[str], of: FixedType) -> dict[str, Any]:
+    """Tables for sums of about the type `of`."""
+    found: dict[str, Any] = {}
+    for name in names:
+        found[f"{name}table"] = b.tensor((1 << int(b.rng.integers(0, 7)),))
+        found[f"{name}address"] = _address(b, of)
+    return found
+
+
+def _typed_cell(b: Builder, cls: type[Recurrent], features: int) -> Recurrent:
+    """A cell in random types, with all its tables whether it looks into them or not."""
+    rng, units = b.rng, int(b.rng.integers(1, 5))
+    columns = cls.gates * units
+    reuse, recurrent_reuse = _strategy(b, features, columns), _strategy(b, units, units)
+    while recurrent_reuse[0] != reuse[0]:
+        recurrent_reuse = _strategy(b, units, units)
+    accum, recurrent_accum, state = b.type(), b.type(), b.type()
+    tables = _tables(b, ("",), accum)
+    fields: dict[str, Any] = {
+        "weight": b.tensor((features, columns)), "recurrent_weight": b.tensor((units, columns)),
+        "bias": b.tensor((columns,)) if rng.random() < 0.6 else None,
+        "recurrent_bias": b.tensor((columns,)) if rng.random() < 0.5 else None,
+        "activation": str(rng.choice(ACTIVATIONS)), "table": tables["table"], "table_address": tables["address"],
+        "accum": accum, "recurrent_accum": recurrent_accum, "state": state, "strategy": reuse[0],
+        "reuse_factor": reuse[1], "recurrent_reuse_factor": recurrent_reuse[1],
+        "go_backwards": bool(rng.random() < 0.5), "return_sequences": bool(rng.random() < 0.5),
+        "flip": bool(rng.random() < 0.5), "output": int(rng.integers(cls.states)),
+    }  # fmt: skip
+    if cls is not SimpleRnn:
+        fields |= {"recurrent_activation": str(rng.choice(ACTIVATIONS)), **_tables(b, ("recurrent_",), accum)}
+    if cls is Lstm:
+        fields |= {"cell": b.type(), **_tables(b, ("cell_",), state)}
+    if cls is Gru:
+        fields |= {"reset_after": bool(rng.random() < 0.5)}
+    return cls(**fields)
+
+
+def _recurrent(cls: type[Recurrent]) -> Callable[[Builder], None]:
+    def make(b: Builder) -> None:
+        x = b.pick(lambda node: _small(node, (2,)))
+        if x is None:
+            return
+        op = _typed_cell(b, cls, x.shape[1])
+        starts = [b.pick(lambda node: node.shape == (op.units,)) for _ in range(cls.states)]
+        given = [node for node in starts if node is not None]
+        inputs = [x, *given] if len(given) == cls.states and b.rng.random() < 0.7 else [x]
+        b.add(op, inputs)
+        for _ in range(int(b.rng.integers(0, 3))):  # further nodes of one computation
+            further = replace(op, output=int(b.rng.integers(cls.states)), flip=bool(b.rng.random() < 0.5),
+                              return_sequences=bool(b.rng.random() < 0.5))  # fmt: skip
+            b.add(further, inputs)
+
+    return make
+
+
+def _normalize(b: Builder) -> None:
+    x = b.pick(_small)
+    if x is None:
+        return
+    rng, rank = b.rng, len(x.shape)
+    axes = tuple(axis for axis in range(rank) if rng.random() < 0.5) or (rank - 1,)
+    at = int(rng.choice(axes))
+    groups = int(rng.choice([n for n in range(1, x.shape[at] + 1) if x.shape[at] % n == 0]))
+    epsilon = 0.0 if rng.random() < 0.2 else float(2.0 ** rng.integers(-30, 8) * rng.random())
+    table = b.tensor((int(rng.integers(1, 60)),))
+    scale = b.tensor(b.broadcastable(x.shape)) if rng.random() < 0.5 else None
+    bias = b.tensor(b.broadcastable(x.shape)) if rng.random() < 0.5 else None
+    b.add(Normalize(axes=axes, statistic=str(rng.choice(STATISTICS)), epsilon=epsilon, groups=groups, group_axis=at,
+                    scale=scale, bias=bias, guard=2 * int(rng.integers(0, 5)), table=table,
+                    table_shift=int(rng.integers(0, 2 * x.fixed().width)), accum=b.type()), [x])  # fmt: skip
+
+
+def _equation(b: Builder, shape: Shape, other: Shape) -> str:
+    """Letters for two shapes, some of them in both, and for their product."""
+    rng, first, second = b.rng, "abcd"[: len(shape)], ""
+    for at, size in enumerate(other):
+        same = [c for c, n in zip(first, shape, strict=True) if n == size and c not in second]
+        second += str(rng.choice(same)) if same and rng.random() < 0.7 else "wxyz"[at]
+    kept = [c for c in dict.fromkeys(first + second) if (c in first) != (c in second) or rng.random() < 0.5]
+    return f"{first},{second}->{''.join(rng.permutation(kept))}"
+
+
+def _einsum(b: Builder) -> None:
+    x = b.pick(_small)
+    if x is None:
+        return
+    other = b.pick(_small) if b.rng.random() < 0.5 else None
+    shape = b.shape() if other is None else other.shape
+    weight = None if other is not None else b.tensor(shape)
+    op = Einsum(_equation(b, x.shape, shape), weight, None, b.type() if b.rng.random() < 0.8 else None)
+    inputs = [x] if other is None else [x, other]
+    shapes, types = [node.shape for node in inputs], [node.fixed() for node in inputs]
+    made = op.infer_shape(shapes)
+    if int(np.prod(made)) > 300 or not made:
+        return
+    bias = b.tensor(b.broadcastable(made)) if b.rng.random() < 0.4 else None
+    b.add(replace(op, bias=bias, accum=op.accum or op.sum_type(types, shapes)), inputs)
+
+
+def _gather(b: Builder) -> None:
+    x = b.pick(lambda node: _small(node, (1, 2, 3)))
+    if x is not None:
+        b.add(Gather(b.tensor((int(b.rng.integers(1, 9)), int(b.rng.integers(1, 4))))), [x])
+
+
 MAKERS: dict[str, Callable[[Builder], None]] = {
     "dense": _dense, "affine": _affine, "relu": _relu, "lut": _lut, "softmax": _softmax, "merge": _merge,
     "concatenate": _concatenate, "reshape": _reshape, "identity": _identity, "constant": _constant,
@@ -346,24 +465,32 @@ SPATIAL: dict[str, Callable[[Builder], None]] = {
     "conv": _conv, "pool": _pool, "reduce": _reduce, "pad": _pad, "transpose": _transpose, "repeat": _repeat,
     "interpolate": _interpolate,
 }  # fmt: skip
+SEQUENCE: dict[str, Callable[[Builder], None]] = {
+    "simple_rnn": _recurrent(SimpleRnn), "lstm": _recurrent(Lstm), "gru": _recurrent(Gru),
+    "normalize": _normalize, "einsum": _einsum, "gather": _gather,
+}  # fmt: skip
 
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
                  widths: tuple[int, int] = NARROW, strategies: Sequence[str] = ("latency", "resource", "unrolled"),
-                 inputs: int = 3, spatial: bool = False) -> Graph:
+                 inputs: int = 3, spatial: bool = False, sequence: bool = False) -> Graph:
     """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
 
-    spatial: with the ops of images and sequences, more often than others, and inputs of more axes.
+    spatial: with the ops of images, more often than others, and inputs of more axes. sequence: with recurrent cells,
+    normalizations and products of values, more often than others.
     """
     b = Builder(np.random.default_rng(seed), widths, strategies)
     for _ in range(inputs):
         b.add(Input(b.shape()))
-    makers = MAKERS | SPATIAL if spatial else MAKERS
+    makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {})
     names = sorted(makers if kinds is None else kinds)
     if spatial:
         for rank in (2, 3, 4):
             b.add(Input(tuple(int(n) for n in b.rng.integers(1, 8 - rank, size=rank))))
         names += [*["conv", "pool"] * 4, *SPATIAL]
+    if sequence:
+        b.nodes += [Node(f"step{n}", Input((n, 3)), (), (n, 3), Layer(f"step{n}", "input"), b.type()) for n in (1, 4)]
+        names += [*SEQUENCE] * 3
     while len(b.nodes) < nodes:
         makers[names[b.rng.integers(len(names))]](b)
     read = {name for node in b.nodes for name in node.inputs}

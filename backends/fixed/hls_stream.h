@@ -1,4 +1,6 @@
-// hls::stream for C simulation: a FIFO that grows as needed. Reading an empty one is an error, not a made-up value.
+// hls::stream for C simulation: a FIFO that grows as needed, or one with room for a given number of items.
+//
+// Reading an empty one is an error, not a made-up value, unless somebody waits for the process at its other end.
 #ifndef KFIXED_HLS_STREAM_H
 #define KFIXED_HLS_STREAM_H
 
@@ -11,25 +13,69 @@ struct stream_error {  // thrown on a read from an empty stream
     const char* what;
 };
 
-template <class T, int Depth = 0>
-class stream {
+class stream_base;
+
+// Lets other processes run until a stream can be read, or written.
+class stream_wait {
   public:
-    explicit stream(const char* name = "stream") : name_(name) {}
-    stream(const stream&) = delete;
-    stream& operator=(const stream&) = delete;
+    virtual void wait(const stream_base& stream, bool writing) = 0;
+
+  protected:
+    ~stream_wait() {}
+};
+
+// What does not depend on the type of the items.
+class stream_base {
+  public:
+    bool empty() const { return count_ == 0; }
+    bool full() const { return count_ >= depth_; }
+    size_t size() const { return count_; }
+    size_t peak() const { return peak_; }  // the largest number of items so far: the depth a FIFO would need
+    size_t written() const { return written_; }  // since the start, or the last restart
+    const char* name() const { return name_; }
+
+    // From now on a process that finds this stream empty, or `depth` items in it, waits.
+    void bound(size_t depth, stream_wait* wait) {
+        depth_ = depth;
+        wait_ = wait;
+        room_ = depth < capacity_ ? depth : capacity_;
+    }
+
+  protected:
+    explicit stream_base(const char* name) : name_(name), wait_(0) {
+        depth_ = ~size_t(0);
+        capacity_ = room_ = count_ = next_ = written_ = peak_ = 0;
+    }
+
+    void wait_to_read() {
+        if (!wait_) {
+            const stream_error error = {name_, "read from an empty stream"};
+            throw error;
+        }
+        wait_->wait(*this, false);
+    }
+
+    const char* name_;
+    stream_wait* wait_;
+    size_t depth_, capacity_, room_;  // room_: the number of items above which a write needs attention
+    size_t count_, next_, written_, peak_;  // items in it, items read and items written so far, modulo 2^n
+};
+
+template <class T, int Depth = 0>
+class stream : public stream_base {
+  public:
+    explicit stream(const char* name = "stream") : stream_base(name), items_(0) {}
     ~stream() { delete[] items_; }
 
     void write(const T& x) {
-        if (count_ == capacity_) grow();
-        items_[(first_ + count_++) & (capacity_ - 1)] = x;
-        if (count_ > peak_) peak_ = count_;
+        if (count_ >= room_) make_room();
+        items_[written_++ & (capacity_ - 1)] = x;
+        if (++count_ > peak_) peak_ = count_;
     }
     T read() {
-        if (count_ == 0) throw stream_error{name_, "read from an empty stream"};
-        const T x = items_[first_];
-        first_ = (first_ + 1) & (capacity_ - 1);
+        if (count_ == 0) wait_to_read();
         --count_;
-        return x;
+        return items_[next_++ & (capacity_ - 1)];
     }
     void read(T& x) { x = read(); }
     bool read_nb(T& x) {
@@ -38,32 +84,39 @@ class stream {
         return true;
     }
     bool write_nb(const T& x) {
+        if (full()) return false;
         write(x);
         return true;
     }
     void operator<<(const T& x) { write(x); }
     void operator>>(T& x) { x = read(); }
 
-    bool empty() const { return count_ == 0; }
-    bool full() const { return false; }
-    size_t size() const { return count_; }
-    size_t peak() const { return peak_; }  // the largest number of items so far: the depth a FIFO would need
-    const char* name() const { return name_; }
+    // Empty, with memory for `items`: as many written items can be looked at until the next restart.
+    void restart(size_t items) {
+        count_ = next_ = written_ = 0;
+        while (capacity_ < items) grow();
+    }
+    const T& item(size_t index) const { return items_[index & (capacity_ - 1)]; }
 
   private:
+    stream(const stream&);
+    stream& operator=(const stream&);
+
+    void make_room() {
+        while (full()) wait_->wait(*this, true);
+        if (count_ == capacity_) grow();
+    }
     void grow() {
         const size_t capacity = capacity_ ? 2 * capacity_ : 16;  // a power of two
         T* items = new T[capacity];
-        for (size_t i = 0; i < count_; ++i) items[i] = items_[(first_ + i) & (capacity_ - 1)];
+        for (size_t i = 0; i < count_; ++i) items[(next_ + i) & (capacity - 1)] = items_[(next_ + i) & (capacity_ - 1)];
         delete[] items_;
         items_ = items;
         capacity_ = capacity;
-        first_ = 0;
+        room_ = depth_ < capacity_ ? depth_ : capacity_;
     }
 
-    const char* name_;
-    T* items_ = nullptr;
-    size_t capacity_ = 0, first_ = 0, count_ = 0, peak_ = 0;
+    T* items_;
 };
 
 }  // namespace hls

@@ -15,6 +15,14 @@ void affine(const X x[C::elements], Y y[C::elements], const typename C::scale_t 
     KBUILD_EACH(C) y[KBUILD_HERE(C)] = x[KBUILD_HERE(C)] * scale[KBUILD_A(C)] + bias[KBUILD_B(C)];
 }
 
+// y = x + bias.
+template <class C, class X, class Y>
+void offset(const X x[C::elements], Y y[C::elements], const typename C::bias_t bias[C::bias_elements]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    KBUILD_EACH(C) y[KBUILD_HERE(C)] = x[KBUILD_HERE(C)] + bias[KBUILD_B(C)];
+}
+
 }  // namespace kbuild
 
 #endif

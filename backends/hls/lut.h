@@ -1,4 +1,4 @@
-// y = table[(q - offset) >> shift], q the integer behind x; the index saturates at both ends.
+// y = table[(q - offset) >> shift], q the integer behind x.
 #ifndef KBUILD_LUT_H
 #define KBUILD_LUT_H
 
@@ -10,11 +10,7 @@ template <class C, class X, class Y>
 void lut(const X x[C::elements], Y y[C::elements], const typename C::table_t table[C::entries],
          const typename C::offset_t offset[1]) {
 #pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) {
-        const typename C::integer_t q = x[i] * unit<typename C::unit_t>();
-        const typename C::difference_t difference = q - offset[0];
-        y[i] = table[entry(difference, C::shift, C::entries)];
-    }
+    for (int i = 0; i < C::elements; ++i) y[i] = looked_up<C>(x[i], table, offset);
 }
 
 }  // namespace kbuild

@@ -11,7 +11,7 @@
 
 #include "ap_fixed.h"
 #include "ap_int.h"
-#include "integer.h"
+#include "kernels/integer.h"
 
 namespace kbuild {
 

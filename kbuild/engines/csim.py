@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kbuild.emit.hls.simulation import sources, structure
-from kbuild.emit.hls.steps import steps
+from kbuild.emit.hls.simulation import Simulation, simulation, sources
 from kbuild.engines.words import from_words, limbs, to_words, words_of
+from kbuild.errors import StageError
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
 from kbuild.tools.cxx import Options, compile_shared
@@ -35,12 +35,12 @@ def fingerprint(texts: Mapping[str, str], compiler: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
-def build(graph: Graph, folder: Path, *, project: Path | None = None) -> Path:
+def build(graph: Graph, folder: Path, *, io_type: str = "io_parallel", project: Path | None = None) -> Path:
     """Write the sources into `folder` and compile them; return the shared library there.
 
     Raises MissingTool without a compiler, StageError with the compiler's first error.
     """
-    for path, text in sources(graph).items():
+    for path, text in sources(graph, io_type).items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, text)
@@ -51,6 +51,8 @@ def build(graph: Graph, folder: Path, *, project: Path | None = None) -> Path:
 class CSim:
     """A compiled library with the weights of one graph. Any number of them may share a library and run at once."""
 
+    io_type = "io_parallel"
+
     def __init__(self, library: Path, graph: Graph, threads: int | None = None) -> None:
         """Load the library that `build` made of a graph of this structure, and the graph's constants into it.
 
@@ -59,7 +61,8 @@ class CSim:
         """
         self.graph = graph
         self._threads = threads or os.cpu_count() or 1
-        self._c = _opened(library, graph)
+        made = simulation(graph, self.io_type)
+        self._c = _opened(library, graph, made)
         self._c.kbuild_new.restype = ctypes.c_void_p
         self._c.kbuild_new.argtypes = []
         self._c.kbuild_delete.argtypes = [ctypes.c_void_p]
@@ -67,49 +70,70 @@ class CSim:
         self._c.kbuild_load.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
         self._c.kbuild_load.restype = None
         self._c.kbuild_run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
-        self._c.kbuild_run.restype = None
+        self._c.kbuild_run.restype = ctypes.c_char_p
         self._constants = ctypes.c_void_p(self._c.kbuild_new())
-        loaded = [constant for _, step in steps(graph) for constant in step.constants]
-        for index, constant in enumerate(loaded):
+        for index, constant in enumerate(made.constants):
             words = to_words(constant.tensor.data, constant.type)
             self._c.kbuild_load(self._constants, index, words.ctypes.data)
-        self._work = sum(constant.size for constant in loaded) + sum(int(np.prod(n.shape)) for n in graph)
+        self._work = sum(constant.size for constant in made.constants) + sum(int(np.prod(n.shape)) for n in graph)
 
     def __del__(self) -> None:
         if "_constants" in self.__dict__:
             self._c.kbuild_delete(self._constants)
 
     def run(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> dict[str, IntArray]:
-        """Run on integer inputs by node name, samples first; return the values named (default: the outputs)."""
-        kept = [self.graph[name] for name in dict.fromkeys(self.graph.outputs if keep is None else keep)]
-        given = [words_of(node, inputs) for node in self.graph.inputs]
-        samples = len(given[0]) if given else 0
-        results = {node.name: np.empty((samples, *node.shape, limbs(node.fixed())), np.int64) for node in kept}
-        sources = (ctypes.c_void_p * max(len(given), 1))(*(words.ctypes.data for words in given))
-        targets = (ctypes.c_void_p * len(self.graph.nodes))(
-            *(results[n.name].ctypes.data if n.name in results else None for n in self.graph))
+        """Run on integer inputs by node name, samples first; return the values named (default: the outputs).
+
+        Raises StageError when a kernel does what it must not, which is an error in kbuild.
+        """
+        batch = Batch(self.graph, inputs, keep)
+        samples = batch.samples
         parts = max(min(self._threads, samples, samples * self._work // _LEAST_WORK), 1)
         bounds = [samples * i // parts for i in range(parts + 1)]
 
         def run_part(part: int) -> None:
-            self._c.kbuild_run(self._constants, sources, targets, bounds[part], bounds[part + 1])
+            check(self._c.kbuild_run(self._constants, batch.sources, batch.targets, bounds[part], bounds[part + 1]))
 
         if parts == 1:
             run_part(0)
         else:  # ctypes lets go of the interpreter's lock during the call
             with ThreadPoolExecutor(parts) as pool:
                 list(pool.map(run_part, range(parts)))
-        return {node.name: from_words(results[node.name], node.fixed()) for node in kept}
+        return batch.values()
 
 
-def _opened(library: Path, graph: Graph) -> ctypes.CDLL:
+class Batch:
+    """Inputs, and room for the values that are kept, as the library takes them."""
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None) -> None:
+        self._kept = [graph[name] for name in dict.fromkeys(graph.outputs if keep is None else keep)]
+        self._given = [words_of(node, inputs) for node in graph.inputs]
+        self.samples = len(self._given[0]) if self._given else 0
+        self._results = {node.name: np.empty((self.samples, *node.shape, limbs(node.fixed())), np.int64)
+                         for node in self._kept}  # fmt: skip
+        self.sources = (ctypes.c_void_p * max(len(self._given), 1))(*(words.ctypes.data for words in self._given))
+        self.targets = (ctypes.c_void_p * len(graph.nodes))(
+            *(self._results[n.name].ctypes.data if n.name in self._results else None for n in graph))
+
+    def values(self) -> dict[str, IntArray]:
+        """What was kept, by node name."""
+        return {node.name: from_words(self._results[node.name], node.fixed()) for node in self._kept}
+
+
+def check(wrong: bytes | None) -> None:
+    """Raise StageError for what the library says went wrong."""
+    if wrong is not None:
+        raise StageError(f"the C simulation stopped, which is an error in kbuild: {wrong.decode()}")
+
+
+def _opened(library: Path, graph: Graph, made: Simulation) -> ctypes.CDLL:
     """The library of the graph. Raises ValueError when it is that of another one."""
     opened = ctypes.CDLL(str(library))
-    if _structure_of(opened) != structure(graph):
+    if _structure_of(opened) != made.structure:
         # The loader returns what it once loaded from this path, although the file may have been replaced since.
         with tempfile.TemporaryDirectory(prefix="kbuild-") as folder:
             opened = ctypes.CDLL(shutil.copy(library, folder))
-    if _structure_of(opened) != structure(graph):
+    if _structure_of(opened) != made.structure:
         raise ValueError(f"{library.name} was compiled for another graph than {graph.name}")
     return opened
 

@@ -83,7 +83,8 @@ def _rtl(build: Build) -> Engine:
     graph = build.graph("optimize")
     design = build.design()
     texts = [build.artifact("emit").digest, sources(design)]
-    key = value_digest([texts, identities(build.recipe.backend), code_digest(("engines/rtl", "tools", "emit/verilog"))])
+    rooms = ("engines/rtl", "tools", "emit/verilog", "emit/adders")
+    key = value_digest([texts, identities(build.recipe.backend), code_digest(rooms)])
 
     def make(folder: Path) -> None:
         build.tell("simulate", "compiling the RTL simulation")

@@ -42,6 +42,11 @@ class Contraction(Op):
         return self.weight.data.size // max(self.outputs, 1)
 
     @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """K and N."""
+        return self.terms, self.outputs
+
+    @property
     def matrix(self) -> Tensor:
         """The weights as [K, N], the terms of each sum in the order of accumulation."""
         return Tensor(self.weight.data.reshape(self.terms, self.outputs), self.weight.type)

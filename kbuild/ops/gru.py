@@ -41,6 +41,10 @@ class Gru(Recurrent):
     gates: ClassVar[int] = 3
 
     @property
+    def recurrent_shape(self) -> tuple[int, int]:
+        return self.units, self.units * (self.gates if self.reset_after else 1)
+
+    @property
     def functions(self) -> tuple[str, ...]:
         return (self.activation, self.recurrent_activation)
 

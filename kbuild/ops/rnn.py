@@ -15,6 +15,7 @@ from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.accumulate import accumulate, exact_sum_bounds
 from kbuild.ops.casting import cast_into
+from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
@@ -66,6 +67,7 @@ class Recurrent(Op):
 
     go_backwards: steps begin with the last element of x. flip: the sequence is returned in the opposite order of its
     computation. Two nodes that differ in nothing but `output`, `return_sequences` and `flip` are one computation.
+    Strategy and reuse factors, of the products with the input and of those with the state, never change the result.
     """
 
     weight: Tensor
@@ -83,6 +85,9 @@ class Recurrent(Op):
     state: FixedType | None = None
     table: Tensor | None = None
     table_address: Address = (0, 0)
+    strategy: str = "latency"
+    reuse_factor: int = 1
+    recurrent_reuse_factor: int = 1
 
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
@@ -102,6 +107,16 @@ class Recurrent(Op):
     def units(self) -> int:
         """U, the number of elements of a state."""
         return self.recurrent_weight.shape[0]
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Terms and sums of the products with the input."""
+        return self.weight.shape[0], self.gates * self.units
+
+    @property
+    def recurrent_shape(self) -> tuple[int, int]:
+        """Terms and sums of the products with the state that are one matrix, the smallest if there are several."""
+        return self.units, self.gates * self.units
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -147,12 +162,18 @@ class Recurrent(Op):
                 raise ValueError(f"no function is called {function}")
         if not 0 <= self.output < self.states:
             raise ValueError(f"{self.kind} has no state number {self.output}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"no strategy is called {self.strategy}")
 
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         return self.state_types()[self.output].plain()
+
+    @abstractmethod
+    def act(self) -> Op:
+        """The activation of what becomes, or goes into, the state."""
 
     # ---- integers
 

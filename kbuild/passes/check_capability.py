@@ -9,6 +9,7 @@ from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
+from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
 
@@ -26,25 +27,32 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         remedy = f"{' or '.join(able)} can" if able else "no backend can yet"
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
-    return _kernel_problems(node, node.op, name, backend, context) if isinstance(node.op, Contraction) else []
-
-
-def _kernel_problems(node: Node, op: Contraction, name: str, backend: Backend, context: Context) -> list[Problem]:
     settings = context.settings_of(node)
+    if settings is None or not isinstance(node.op, Contraction | Recurrent):
+        return []
+    return _kernel_problems(node.op, name, backend, settings)
+
+
+def _kernel_problems(
+    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings
+) -> list[Problem]:
     problems = []
     strategies = backend.strategies.get(op.kind, ())
-    if settings is not None and op.strategy not in strategies:
+    if op.strategy not in strategies:
         message = f"{name}: {backend.name} has no strategy {op.strategy} yet; write one of {', '.join(strategies)}"
         problems.append(Problem(settings.strategy.place, settings.strategy.key, message))
-    if settings is not None and op.reuse_factor > 1 and backend.reuse_factor == "1":
+    if op.reuse_factor > 1 and backend.reuse_factor == "1":
         able = [b.name for b in all_backends().values() if b.reuse_factor != "1"]
         message = (
             f"{name}: {backend.name} prints fully pipelined designs, in which nothing is reused; "
             f"write a reuse factor of 1, or use {' or '.join(able)}"
         )
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
-    if settings is not None and isinstance(op, Conv):
+    if isinstance(op, Conv):
         problems += _convolution_problems(settings, name)
+    if isinstance(op, Recurrent) and not settings.static.value:
+        message = f"{name}: one cell computes all steps in turn; write true"
+        problems.append(Problem(settings.static.place, settings.static.key, message))
     return problems
 
 

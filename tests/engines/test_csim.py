@@ -11,20 +11,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import ANY, MAKERS, NARROW, SPATIAL, Builder, integers, random_graph, random_inputs
+from random_graphs import (
+    ACTIVATIONS,
+    ANY,
+    MAKERS,
+    NARROW,
+    SEQUENCE,
+    SPATIAL,
+    Builder,
+    integers,
+    random_graph,
+    random_inputs,
+)
 
 from kbuild import emulate
+from kbuild.emit.hls.recurrent import shared
 from kbuild.engines import csim
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, to_float, wide
 from kbuild.ir import Graph, Layer, Node, verify
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
+from kbuild.ops.lstm import Lstm
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
+from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
@@ -32,6 +49,7 @@ MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
 SAMPLES = 60
 GRAPHS = [(seed, NARROW) for seed in range(5)] + [(seed, ANY) for seed in range(100, 102)]
 SPATIAL_GRAPHS = [(seed, NARROW) for seed in range(200, 203)] + [(300, ANY)]
+SEQUENCE_GRAPHS = [(seed, NARROW) for seed in range(400, 403)] + [(403, ANY)]
 NODES = 50
 
 
@@ -56,6 +74,17 @@ def test_random_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> No
 @pytest.mark.parametrize(("seed", "widths"), SPATIAL_GRAPHS)
 def test_random_spatial_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
     assert_every_node_equal(random_graph(seed, NODES, widths=widths, spatial=True), tmp_path, 12)
+
+
+@pytest.mark.parametrize(("seed", "widths"), SEQUENCE_GRAPHS)
+def test_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 34, widths=widths, sequence=True), tmp_path, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(3000, 3020) for w in (NARROW, ANY)])
+def test_more_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 50, widths=widths, sequence=True), tmp_path, 12)
 
 
 @pytest.mark.slow
@@ -103,6 +132,29 @@ def test_the_random_spatial_graphs_have_everything() -> None:
     assert {len(set(op.counts(shape).flat)) > 1 for op, shape in pools if op.operation == "average"} == {True, False}
     reduced = {node.op.operation for _, node in nodes if isinstance(node.op, Reduce)}
     assert reduced == {"sum", "mean", "max", "min"}
+
+
+def test_the_random_sequence_graphs_have_everything() -> None:
+    pairs = [(graph, node) for seed, widths in SEQUENCE_GRAPHS
+             for graph in [random_graph(seed, 34, widths=widths, sequence=True)] for node in graph]
+    ops = [node.op for _, node in pairs]
+    assert {op.kind for op in ops} >= {*SEQUENCE}
+    cells = [(graph, node, node.op) for graph, node in pairs if isinstance(node.op, Recurrent)]
+    for flag in ("go_backwards", "return_sequences", "flip"):
+        for kind in ("simple_rnn", "lstm", "gru"):
+            assert {getattr(op, flag) for _, _, op in cells if op.kind == kind} == {True, False}
+    assert {op.strategy for _, _, op in cells} == {"latency", "resource", "unrolled"}
+    assert any(op.reuse_factor > 1 for _, _, op in cells) and any(op.recurrent_reuse_factor > 1 for _, _, op in cells)
+    assert {op.activation for _, _, op in cells} == {*ACTIVATIONS}
+    assert {len(node.inputs) for _, node, _ in cells} == {1, 2, 3}
+    assert {op.reset_after for _, _, op in cells if isinstance(op, Gru)} == {True, False}
+    assert {op.output for _, _, op in cells if isinstance(op, Lstm)} == {0, 1}
+    assert any(shared(graph) for graph, _, _ in cells)
+    normalizations = [op for op in ops if isinstance(op, Normalize)]
+    assert {op.statistic for op in normalizations} == {*STATISTICS}
+    assert {op.groups > 1 for op in normalizations} == {True, False}
+    assert {op.weight is None for op in ops if isinstance(op, Einsum)} == {True, False}
+    assert {op.bias is None for op in ops if isinstance(op, Einsum)} == {True, False}
 
 
 def given(name: str, shape: tuple[int, ...], type: FixedType) -> Node:

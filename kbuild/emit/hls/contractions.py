@@ -40,7 +40,6 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
     integers = {
         "inputs": elements(x.shape[:-1]), "channels": x.shape[-1], "positions": elements(node.shape[:-1]),
         "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2],
-        "group_outputs": op.outputs // op.groups,
         **spatial(positions=node.shape[:-1], kernel=op.kernel, stride=op.strides, dilation=op.dilation,
                   size=x.shape[:-1], spread=op.input_dilation, low=tuple(low for low, _ in op.padding)),
     }  # fmt: skip
@@ -48,26 +47,55 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
 
 
 def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:
-    """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource).
+    """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource)."""
+    multipliers = -(-at_once * op.terms * op.outputs // op.reuse_factor)
+    config, constants = summation(node, op, x.fixed(), integers, multipliers)
+    call = Call(f"{op.kind}_{strategy(op)}", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
+    return Step(f"{op.kind}.h", (call,), constants)
 
-    A strategy that only the Verilog has is simulated as latency: strategies do not change results.
+
+def strategy(op: Contraction) -> str:
+    """That of the kernel. One that only the Verilog has is simulated as latency: strategies do not change results."""
+    return op.strategy if op.strategy in KERNELS else "latency"
+
+
+def summation(node: Node, op: Contraction, of: FixedType, integers: dict[str, int],
+              multipliers: int) -> tuple[Config, tuple[Constant, ...]]:
+    """The configuration and the constants of a kernel that sums products as in `backends/hls/products.h`.
+
+    multipliers: how many it may have; the resource strategy has those of one step.
     """
-    of, weight_of = x.fixed(), op.weight.fixed()
-    accum = op.infer_type([of])
     weight = Constant(f"weight_{node.name}", op.weight)
-    bias = Constant(f"bias_{node.name}", op.bias or Tensor(np.zeros(op.outputs, np.int64), ZERO))
-    integers = {**integers, "outputs": op.outputs, "reuse_factor": op.reuse_factor}
-    if op.strategy == "resource":
-        lanes, depth = resource_step(op.terms, op.outputs, op.reuse_factor)
-        integers |= {"lanes": lanes, "depth": depth, "products": lanes * depth}
-    else:
-        integers["multipliers"] = -(-at_once * op.terms * op.outputs // op.reuse_factor)
-    types = {"accum_t": spell(accum), "term_t": spell(term_type(of, weight_of, accum)),
-             "weight_t": weight.spell(), "bias_t": bias.spell()}
-    kernel = f"{op.kind}_{op.strategy if op.strategy in KERNELS else 'latency'}"
-    call = Call(kernel, Config(config_name(node.name), integers, types), (value_name(x.name),),
-                value_name(node.name), (weight.name, bias.name))
-    return Step(f"{op.kind}.h", (call,), (weight, bias))
+    bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
+    integers = {**integers, "outputs": op.outputs,
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, multipliers)}
+    types = sum_types(of, weight, bias, op.infer_type([of]))
+    return Config(config_name(node.name), integers, types), (weight, bias)
+
+
+def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
+    """The bias [outputs], zeros where there is none."""
+    return Constant(name, bias or Tensor(np.zeros(outputs, np.int64), ZERO))
+
+
+def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, multipliers: int | None = None) -> dict[str, int]:
+    """What a kernel must know of the reuse of its multipliers, for a matrix [terms, outputs].
+
+    multipliers: how many it may have, by default those of one matrix; the resource strategy has those of one step.
+    Raises ValueError for a reuse factor that the strategy cannot have.
+    """
+    integers = {"reuse_factor": reuse_factor}
+    if strategy == "resource":
+        lanes, depth = resource_step(terms, outputs, reuse_factor)
+        return integers | {"lanes": lanes, "depth": depth, "products": lanes * depth}
+    return integers | {"multipliers": multipliers or -(-terms * outputs // reuse_factor)}
+
+
+def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:
+    """The types of a sum of products, as backends/hls/dense.h describes."""
+    return {"accum_t": spell(accum), "term_t": spell(term_type(x, weight.type, accum)),
+            "weight_t": weight.spell(), "bias_t": bias.spell()}
 
 
 def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:

@@ -60,32 +60,36 @@ class Constant:
 
 @dataclass(frozen=True)
 class Config:
-    """The compile-time parameters of one kernel call: a struct of integers and types."""
+    """The compile-time parameters of one kernel call: a struct of integers and types, and of structs for its parts."""
 
     name: str
     integers: Mapping[str, int]
     types: Mapping[str, str]
+    parts: tuple[Config, ...] = ()
 
     def text(self) -> str:
         """The C++ struct."""
-        lines = [f"    static const int {name} = {value};" for name, value in self.integers.items()]
+        lines = [f"    {line}" for part in self.parts for line in part.text().splitlines()]
+        lines += [f"    static const int {name} = {value};" for name, value in self.integers.items()]
         lines += [f"    typedef {spelled} {name};" for name, spelled in self.types.items()]
         return "\n".join([f"struct {self.name} {{", *lines, "};"])
 
 
 @dataclass(frozen=True)
 class Call:
-    """`kernel<config>(inputs..., output, constants...)`."""
+    """`kernel<config>(inputs..., output, further outputs..., constants...)`."""
 
     kernel: str
     config: Config
     inputs: tuple[str, ...]
     output: str
     constants: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
     def text(self, values: str = "", constants: str = "") -> str:
         """The statement, with what stands before the name of a value and of a constant."""
-        names = [values + name for name in (*self.inputs, self.output)] + [constants + name for name in self.constants]
+        names = [values + name for name in (*self.inputs, self.output, *self.further)]
+        names += [constants + name for name in self.constants]
         return f"kbuild::{self.kernel}<{self.config.name}>({', '.join(names)});"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterable
 
-from kbuild.emit.hls.design import Step
 from kbuild.resources import resource
 
-_SHARED = ("broadcast.h", "divide.h", "integer.h", "table.h", "window.h")  # included by kernels
+_INCLUDE = re.compile(r'^#include "([a-z0-9_./]+)"$', re.MULTILINE)
 
 
 def text_of(*parts: str) -> str:
@@ -15,12 +16,19 @@ def text_of(*parts: str) -> str:
     return resource("backends", *parts).read_text(encoding="utf-8")
 
 
-def kernel_files(steps: Iterable[Step]) -> list[str]:
-    """The kernel templates that the steps need, and what those include."""
-    return sorted({*(step.header for step in steps), *_SHARED})
+def kernel_files(headers: Iterable[str]) -> list[str]:
+    """These files of `backends/hls` and all that they include from there, as paths below it."""
+    found: set[str] = set()
+    wanted = set(headers)
+    while wanted:
+        found |= wanted
+        included = {posixpath.normpath(posixpath.join(posixpath.dirname(file), name))
+                    for file in wanted for name in _INCLUDE.findall(text_of("hls", *file.split("/")))}  # fmt: skip
+        wanted = included - found
+    return sorted(found)
 
 
 def type_headers() -> list[str]:
-    """kbuild's own headers behind the `ap_` names."""
+    """kbuild's own headers behind the names of the vendor's."""
     folder = resource("backends", "fixed")
-    return sorted(file.name for pattern in ("ap_*.h", "kfixed*.h") for file in folder.glob(pattern))
+    return sorted(file.name for pattern in ("ap_*.h", "hls_*.h", "kfixed*.h") for file in folder.glob(pattern))

@@ -1,4 +1,4 @@
-"""Kernel calls of the ops that put elements elsewhere: transpose, repeat, pad; and of interpolation between them."""
+"""Kernel calls of the ops that put elements elsewhere: transpose, repeat, pad, gather; and of interpolation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from kbuild.emit.hls.design import (
     Array,
     Call,
     Config,
+    Constant,
     Step,
     config_name,
     elements,
@@ -20,6 +21,7 @@ from kbuild.emit.hls.design import (
 from kbuild.emit.hls.reductions import mean
 from kbuild.fixed import type_for
 from kbuild.ir import Node
+from kbuild.ops.gather import Gather
 from kbuild.ops.interpolate import Interpolate, denominator
 from kbuild.ops.pad import Pad
 from kbuild.ops.repeat import Repeat
@@ -27,18 +29,32 @@ from kbuild.ops.transpose import Transpose
 
 
 def transpose(node: Node, op: Transpose, inputs: Sequence[Node]) -> Step:
-    """Axes that stay neighbours are one axis of the loops."""
-    strides = row_major(inputs[0].shape)
+    """One call."""
+    return _move("transpose", node, inputs[0], transposed(inputs[0].shape, op.axes))
+
+
+def transposed(shape: Sequence[int], axes: Sequence[int]) -> dict[str, int]:
+    """The loops of a transpose of an array of the shape. Axes that stay neighbours are one axis of the loops.
+
+    Raises UnsupportedModel when more than four remain.
+    """
+    strides = row_major(shape)
     sizes: list[int] = []
     distances: list[int] = []
-    for axis in op.axes:
-        size, distance = inputs[0].shape[axis], strides[axis]
+    for axis in axes:
+        size, distance = shape[axis], strides[axis]
         if sizes and distances[-1] == size * distance:
             sizes[-1], distances[-1] = sizes[-1] * size, distance
         elif size > 1:
             sizes.append(size)
             distances.append(distance)
-    return _move("transpose", node, inputs[0], moved(size=sizes, a=distances))
+    return moved(size=sizes, a=distances)
+
+
+def in_order(shape: Sequence[int], axes: Sequence[int]) -> bool:
+    """Whether a transpose of an array of the shape leaves every element where it is."""
+    kept = [axis for axis in axes if shape[axis] > 1]
+    return kept == sorted(kept)
 
 
 def repeat(node: Node, op: Repeat, inputs: Sequence[Node]) -> Step:
@@ -79,3 +95,14 @@ def interpolate(node: Node, op: Interpolate, inputs: Sequence[Node]) -> Step:
         values = total.name
     calls.append(mean(node, total, op.divisor))
     return Step("interpolate.h", numbered(calls), (), tuple(temporaries))
+
+
+def gather(node: Node, op: Gather, inputs: Sequence[Node]) -> Step:
+    """Rows of a constant, one after the other."""
+    x = inputs[0]
+    weight = Constant(f"weight_{node.name}", op.weight)
+    integers = {"positions": elements(x.shape), "rows": op.rows, "columns": op.weight.shape[1]}
+    types = {"whole_t": integer_type(max(x.fixed().integer, 1) + 1), "weight_t": weight.spell()}
+    call = Call("gather", Config(config_name(node.name), integers, types), (value_name(x.name),),
+                value_name(node.name), (weight.name,))
+    return Step("gather.h", (call,), (weight,))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from kbuild.emit.hls.design import Array, Step, arrays, spell, value_name
+from kbuild.emit.hls.design import Step, arrays, spell, type_name, value_name
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of
 from kbuild.emit.hls.steps import steps
-from kbuild.emit.hls.testbench import testbench
+from kbuild.emit.hls.stream import project as stream
+from kbuild.emit.hls.stream.network import network
+from kbuild.emit.hls.testbench import stream_testbench, testbench
 from kbuild.emit.hls.weights import header
 from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.gather import Gather
+from kbuild.ops.normalize import Normalize
 from kbuild.ops.pool import Pool
+from kbuild.ops.rnn import Recurrent
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
+_LOOPS = (Conv, Pool, Recurrent, Einsum, Normalize, Gather)  # one position, step or row after the other
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
 
 
@@ -26,62 +34,99 @@ def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
     """The project's files by path. Raises UnsupportedModel for what these tools cannot be given."""
     _check(graph, target)
     name = target.project_name
-    nodes = steps(graph)
-    made = [step for _, step in nodes]
-    values = arrays(graph, made)
-    _check_name(name, values, made)
-    constants = [constant for step in made for constant in step.constants]
+    design = _streams(graph, target) if target.io_type == "io_stream" else _parallel(graph, name)
+    _check_name(name, design)
     files: dict[str, str | bytes] = {
-        f"firmware/{name}.h": _header(graph, name),
-        f"firmware/{name}.cpp": _top(graph, name, nodes),
-        "firmware/defines.h": _defines(values),
-        "firmware/parameters.h": _parameters(made),
-        f"tb/{name}_test.cpp": testbench(graph, name),
-        "tb/testbench.h": text_of("hls", "testbench.h").replace('"integer.h"', '"../firmware/kernels/integer.h"'),
+        f"firmware/{name}.h": _header(name, design),
+        "firmware/defines.h": _defines(design),
+        "firmware/parameters.h": _parameters(design.steps),
+        **design.files,
         "project.tcl": _settings(target),
         "settings.tcl": text_of(target.backend.lower(), "settings.tcl"),
         "Makefile": text_of("hls", "project", "Makefile").replace("@PROJECT@", name),
     }
+    constants = [constant for step in design.steps for constant in step.constants]
     files |= {f"firmware/weights/{constant.name}.h": header(constant) for constant in constants}
-    files |= {f"firmware/kernels/{kernel}": text_of("hls", kernel) for kernel in kernel_files(made)}
+    kernels = kernel_files([*(step.header for step in design.steps), *design.headers])
+    files |= {f"firmware/kernels/{kernel}": text_of("hls", kernel) for kernel in kernels}
     files |= {f"firmware/ap_types/{path}": text_of("fixed", path) for path in type_headers()}
     files |= {path: text_of("hls", "project", path) for path in _COPIED}
     return files
 
 
+@dataclass(frozen=True)
+class _Design:
+    """What differs between values on wires and values in streams: names of values and types, the parameters of the top
+    function, typedefs, the kernel calls, further kernel headers, and files of the firmware and testbench."""
+
+    names: frozenset[str]
+    parameters: str
+    types: tuple[str, ...]
+    steps: tuple[Step, ...]
+    headers: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+def _parallel(graph: Graph, name: str) -> _Design:
+    nodes = steps(graph)
+    made = tuple(step for _, step in nodes)
+    values = arrays(graph, made)
+    return _Design(
+        frozenset(word for value in values for word in (value.name, value.type_name)),
+        ", ".join(port.declaration for port in (*inputs_of(graph), *outputs_of(graph))),
+        tuple(f"typedef {spell(value.type)} {value.type_name};" for value in values),
+        made,
+        ("integer.h",),
+        {f"firmware/{name}.cpp": _top(graph, name, nodes), f"tb/{name}_test.cpp": testbench(graph, name),
+         "tb/testbench.h": _testbench_header("testbench.h")},
+    )  # fmt: skip
+
+
+def _streams(graph: Graph, target: Target) -> _Design:
+    name, made = target.project_name, network(graph)
+    return _Design(
+        frozenset({*stream.names(made), *(type_name(node.name) for node in graph)}),
+        stream.parameters(made),
+        ('#include "hls_stream.h"', "", '#include "kernels/stream/packet.h"', "", *stream.types(graph, made)),
+        tuple(made.steps()),
+        ("integer.h", "stream/packets.h"),
+        {f"firmware/{name}.cpp": stream.top(name, target.backend, made),
+         "firmware/processes.h": stream.processes(made),
+         f"tb/{name}_test.cpp": stream_testbench(made, name),
+         "tb/testbench.h": _testbench_header("testbench.h"),
+         "tb/testbench_stream.h": _testbench_header("testbench_stream.h")},
+    )  # fmt: skip
+
+
+def _testbench_header(name: str) -> str:
+    return text_of("hls", name).replace('"kernels/', '"../firmware/kernels/')
+
+
 def _check(graph: Graph, target: Target) -> None:
-    if target.io_type != "io_parallel":
-        raise UnsupportedModel(f"{target.backend} projects have no {target.io_type} yet; write io_parallel")
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
     for node in graph:
-        if isinstance(node.op, Contraction) and node.op.strategy == "distributed_arithmetic":
+        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic":
             raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
-def _check_name(name: str, values: Sequence[Array], made: Sequence[Step]) -> None:
+def _check_name(name: str, design: _Design) -> None:
     """The top function's name must be neither a name inside the design nor that of another file of firmware/."""
-    used = {word for value in values for word in (value.name, value.type_name)}
-    used |= {constant.name for step in made for constant in step.constants}
-    used |= {call.config.name for step in made for call in step.calls}
-    if name in used or name.lower() in ("kbuild", "defines", "parameters"):
+    used = {*design.names, *(constant.name for step in design.steps for constant in step.constants)}
+    used |= {call.config.name for step in design.steps for call in step.calls}
+    if name in used or name.lower() in ("kbuild", "defines", "parameters", "processes"):
         raise RecipeError(f"ProjectName: {name} is a name inside the design as well; write another, such as {name}_net")
 
 
-def _signature(graph: Graph, name: str) -> str:
-    ports = [*inputs_of(graph), *outputs_of(graph)]
-    return f"void {name}({', '.join(port.declaration for port in ports)})"
-
-
-def _header(graph: Graph, name: str) -> str:
+def _header(name: str, design: _Design) -> str:
     guard = f"KBUILD_TOP_{name}_H"
-    return f'#ifndef {guard}\n#define {guard}\n\n#include "defines.h"\n\n{_signature(graph, name)};\n\n#endif\n'
+    return (f'#ifndef {guard}\n#define {guard}\n\n#include "defines.h"\n\nvoid {name}({design.parameters});\n\n'
+            "#endif\n")
 
 
-def _defines(values: Sequence[Array]) -> str:
+def _defines(design: _Design) -> str:
     guard = "KBUILD_DEFINES_H"
-    lines = [f"typedef {spell(value.type)} {value.type_name};" for value in values]
-    types = "\n".join(lines)
+    types = "\n".join(design.types)
     return (f"// The types of all values.\n#ifndef {guard}\n#define {guard}\n\n"
             f'#include "ap_fixed.h"\n#include "ap_int.h"\n\n{types}\n\n#endif\n')
 
@@ -113,7 +158,8 @@ def _top(graph: Graph, name: str, made: Sequence[tuple[Node, Step]]) -> str:
             body += ["", f"    {loop} {port.name}[i] = {value_name(port.node)}[i];"]
     includes = [f'#include "{name}.h"', "", '#include "parameters.h"',
                 *(f'#include "weights/{constant}.h"' for constant in constants)]
-    return "\n".join([*includes, "", f"{_signature(graph, name)} {{", *body, "}"]) + "\n"
+    signature = f"void {name}({', '.join(port.declaration for port in ports)})"
+    return "\n".join([*includes, "", f"{signature} {{", *body, "}"]) + "\n"
 
 
 def _port_pragmas(graph: Graph) -> list[str]:
@@ -129,7 +175,7 @@ def _schedule(graph: Graph) -> list[str]:
     """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
     products = [node.op for node in graph if isinstance(node.op, Contraction)]
     sequential = any(op.strategy == "resource" for op in products)
-    if not sequential and not any(isinstance(node.op, (Conv, Pool)) for node in graph):
+    if not sequential and not any(isinstance(node.op, _LOOPS) for node in graph):
         return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in products), default=1)}"]
     chain = all(len(node.inputs) <= 1 and len(graph.users[node.name]) <= 1 for node in graph)
     return ["#pragma HLS DATAFLOW"] if chain and len(graph.outputs) == 1 and len(graph.inputs) == 1 else []

@@ -8,30 +8,47 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.steps import steps
+from kbuild.emit.hls.stream import simulation as stream
+from kbuild.emit.hls.stream.network import connected
 from kbuild.ir import Graph
 
 
-def sources(graph: Graph) -> dict[str, str]:
-    """The C++ of the simulation by path: `csim.cpp` and the headers it includes."""
-    made = [step for _, step in steps(graph)]
-    text = _main(graph, made)
-    named = f'\nextern "C" const char* kbuild_structure() {{ return "{_digest(text)}"; }}\n'
-    files = {"csim.cpp": text + named, "exchange.h": text_of("csim", "exchange.h")}
-    files |= {f"kernels/{name}": text_of("hls", name) for name in kernel_files(made)}
-    return files | {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
+@dataclass(frozen=True)
+class Simulation:
+    """What is compiled, by path (`csim.cpp` and the headers it includes), and the constants to load, in order."""
+
+    files: dict[str, str]
+    structure: str  # what `kbuild_structure` of the library returns: equal for graphs that may share a library
+    constants: tuple[Constant, ...]
 
 
-def structure(graph: Graph) -> str:
-    """What `kbuild_structure` of the graph's library returns: equal for graphs that may share a library."""
-    return _digest(_main(graph, [step for _, step in steps(graph)]))
+def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
+    """The C simulation of a fixed graph."""
+    if io_type == "io_stream":
+        network = connected(graph)
+        made, text = network.steps(), stream.main(graph, network)
+        headers: tuple[str, ...] = ("exchange.h", "streams.h")
+        kernels = kernel_files([*(step.header for step in made), *stream.HEADERS])
+    else:
+        made = [step for _, step in steps(graph)]
+        text, headers = _main(graph, made), ("exchange.h",)
+        kernels = kernel_files(step.header for step in made)
+    structure = hashlib.sha256(text.encode()).hexdigest()[:32]
+    files = {"csim.cpp": text + f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'}
+    files |= {name: text_of("csim", name) for name in headers}
+    files |= {f"kernels/{name}": text_of("hls", name) for name in kernels}
+    files |= {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
+    return Simulation(files, structure, tuple(constant for step in made for constant in step.constants))
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def sources(graph: Graph, io_type: str = "io_parallel") -> dict[str, str]:
+    """The C++ of the simulation by path."""
+    return simulation(graph, io_type).files
 
 
 def _main(graph: Graph, made: Sequence[Step]) -> str:
@@ -59,28 +76,18 @@ def _main(graph: Graph, made: Sequence[Step]) -> str:
         *(f"    {call.text('values.', 'constants.')}" for step in made for call in step.calls),
         "}",
         "",
-        *_interface(graph, values, constants),
+        *stream.loading(constants),
+        *_run(graph, values),
     ]
     return "\n".join(parts) + "\n"
 
 
-def _interface(graph: Graph, values: Sequence[Array], constants: Sequence[Constant]) -> list[str]:
-    """The C functions: `constants` and `inputs` by index in order, `kept` by index of the node, null if not wanted."""
+def _run(graph: Graph, values: Sequence[Array]) -> list[str]:
+    """`inputs` by index in order, `kept` by index of the node, null if not wanted; null is returned."""
     inputs = [index for index, node in enumerate(graph) if node.op.kind == "input"]
     return [
-        'extern "C" {',
-        "void* kbuild_new() { return new Constants; }",
-        "void kbuild_delete(void* constants) { delete static_cast<Constants*>(constants); }",
-        "void kbuild_load(void* to, int index, const int64_t* words) {",
-        "    Constants& constants = *static_cast<Constants*>(to);",
-        "    switch (index) {",
-        *(f"        case {i}: kbuild::read_words(constants.{c.name}, {c.size}, words); break;"
-          for i, c in enumerate(constants)),
-        "    }",
-        "    (void)constants, (void)words;",
-        "}",
-        "void kbuild_run(const void* from, const int64_t* const* inputs, int64_t* const* kept, int64_t first,",
-        "                int64_t last) {",
+        "const char* kbuild_run(const void* from, const int64_t* const* inputs, int64_t* const* kept, int64_t first,",
+        "                       int64_t last) {",
         "    const Constants& constants = *static_cast<const Constants*>(from);",
         "    Values* const values = new Values;",
         "    for (int64_t i = first; i < last; ++i) {",
@@ -91,6 +98,7 @@ def _interface(graph: Graph, values: Sequence[Array], constants: Sequence[Consta
           f"{v.size * v.limbs});" for i, v in enumerate(values[: len(graph.nodes)])),
         "    }",
         "    delete values;",
+        "    return nullptr;",
         "}",
         "}",
     ]

@@ -24,7 +24,11 @@ from kbuild.emit.hls.design import (
     unit_type,
     value_name,
 )
-from kbuild.emit.hls.moves import interpolate, pad, repeat, transpose
+from kbuild.emit.hls.lookup import integer_types, lookup
+from kbuild.emit.hls.moves import gather, interpolate, pad, repeat, transpose
+from kbuild.emit.hls.normalizing import normalize
+from kbuild.emit.hls.products import einsum
+from kbuild.emit.hls.recurrent import recurrent, shared
 from kbuild.emit.hls.reductions import mean, pool, reduce
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
@@ -33,10 +37,15 @@ from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant as ConstantOp
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.gather import Gather
+from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.interpolate import Interpolate
+from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
+from kbuild.ops.normalize import Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
 from kbuild.ops.quantize import Quantize
@@ -44,14 +53,17 @@ from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
+from kbuild.ops.rnn import SimpleRnn
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step as StepOp
 from kbuild.ops.transpose import Transpose
 
 
 def steps(graph: Graph) -> list[tuple[Node, Step]]:
-    """Every node that is computed with its kernel calls, in order."""
-    return [(node, step(node, graph.inputs_of(node))) for node in graph if node.op.kind != "input"]
+    """Every node that is computed with its kernel calls, in order. What nodes share is computed by their first one."""
+    together = shared(graph)
+    return [(node, together[node.name] if node.name in together else step(node, graph.inputs_of(node)))
+            for node in graph if node.op.kind != "input"]  # fmt: skip
 
 
 def step(node: Node, inputs: Sequence[Node]) -> Step:
@@ -88,21 +100,10 @@ def _relu(node: Node, op: Relu, inputs: Sequence[Node]) -> Step:
 
 
 def _lut(node: Node, op: Lut, inputs: Sequence[Node]) -> Step:
-    x = inputs[0].fixed()
-    table = Constant(f"table_{node.name}", op.made())
-    offset = Constant(f"offset_{node.name}", scalar(op.offset), integer=True)
-    difference = max(x.width + 1, offset.type.width) + 1
-    integers = {"elements": elements(node.shape), "entries": table.size, "shift": min(op.shift, difference - 1)}
-    types = {**_integer_types(x, difference), "table_t": table.spell(), "offset_t": offset.spell()}
-    call = Call("lut", Config(config_name(node.name), integers, types), (value_name(inputs[0].name),),
-                value_name(node.name), (table.name, offset.name))
-    return Step("lut.h", (call,), (table, offset))
-
-
-def _integer_types(x: FixedType, difference: int) -> dict[str, str]:
-    """The integer behind x, the factor that makes it, and differences of such integers of `difference` bits."""
-    return {"integer_t": integer_type(x.width + 1), "unit_t": unit_type(x.fraction),
-            "difference_t": integer_type(difference)}
+    found = lookup(node.name, op, inputs[0].fixed())
+    config = Config(config_name(node.name), {"elements": elements(node.shape), **found.integers}, found.types)
+    call = Call("lut", config, (value_name(inputs[0].name),), value_name(node.name), found.names)
+    return Step("lut.h", (call,), found.constants)
 
 
 def _softmax(node: Node, op: Softmax, inputs: Sequence[Node]) -> Step:
@@ -124,7 +125,7 @@ def _softmax(node: Node, op: Softmax, inputs: Sequence[Node]) -> Step:
     scale = exp_table.fixed().fraction if op.implementation != "legacy" else 0
     integers |= {"exp_entries": exp.size, "inv_entries": inv.size, "top": top,
                  "exp_shift": min(op.exp_shift, difference - 1), "inv_shift": min(op.inv_shift, top)}
-    types = {**_integer_types(x, difference), "exp_t": exp.spell(), "inv_t": inv.spell(),
+    types = {**integer_types(x, difference), "exp_t": exp.spell(), "inv_t": inv.spell(),
              "sum_t": integer_type(top + 1, signed=False), "mantissa_t": integer_type(top + 1, signed=False),
              "value_t": integer_type(value), "one_t": integer_type(1, signed=False), "offset_t": offset.spell(),
              "result_unit_t": unit_type(-(scale + inv_table.fixed().fraction))}
@@ -213,6 +214,12 @@ STEPS: dict[type[Op], Callable[..., Step]] = {
     Softmax: _softmax,
     Merge: _merge,
     Concatenate: _concatenate,
+    SimpleRnn: recurrent,
+    Lstm: recurrent,
+    Gru: recurrent,
+    Normalize: normalize,
+    Einsum: einsum,
+    Gather: gather,
     Identity: _identity,
     Reshape: _identity,
     ConstantOp: _constant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
 class LayerCall:
     """One call of a layer: its settings and weights, the nodes it reads, and the means to add nodes.
 
+    `arguments` are those of the call that are no inputs; a function has all of its own there (`spec.Call`).
     `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
     from the part's name and class. `add_transpose` adds a change of layout, which is no operation of any layer.
     `exact`: its weights are those of a quantized model, and kept to the last bit.
@@ -32,6 +33,7 @@ class LayerCall:
     add_node: AddNode
     part_layer: Callable[[str, str], Layer]
     add_transpose: Callable[[Node, tuple[int, ...]], Node]
+    arguments: Mapping[str, object] = field(default_factory=dict)
     exact: bool = False
 
     def error(self, sentence: str) -> UnsupportedModel:

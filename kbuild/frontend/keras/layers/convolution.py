@@ -194,6 +194,15 @@ def _transposed_pair(size: int, stride: int, extra: int | None, same: bool) -> t
     return low, total - low
 
 
+# What makes a layer of a kind over so many spatial axes of a channels-last value
+KINDS: dict[str, Callable[[int], Build]] = {
+    "Conv": _conv,
+    "DepthwiseConv": _depthwise,
+    "SeparableConv": _separable,
+    "ConvTranspose": _transposed,
+}
+
+
 def _activated(build: Build) -> Build:
     """The layer and then its activation, which sees the layout that the model has."""
     inner = channels_last(build)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.convolution import padding_of, spatial_shape
@@ -31,6 +33,12 @@ def _global_pool(operation: str, rank: int) -> Build:
 
     return build
 
+
+# What makes a layer of a kind over so many spatial axes of a channels-last value
+KINDS: dict[str, Callable[[int], Build]] = {
+    "MaxPooling": partial(_pool, "max"),
+    "AveragePooling": partial(_pool, "average"),
+}
 
 _NOTE = "pool_size, strides, padding valid or same, either data_format"
 _GLOBAL_NOTE = "keepdims, either data_format"

@@ -1,0 +1,94 @@
+// What the recurrent cells have in common. A configuration has the struct `input` for the products with the input,
+// `recurrent` for those with the state (both as in dense.h, of one row), and one for each activation.
+#ifndef KBUILD_RECURRENT_H
+#define KBUILD_RECURRENT_H
+
+#include "dense.h"
+#include "identity.h"
+#include "table.h"
+
+namespace kbuild {
+
+// ---- activations of single values; `kind` of the configuration says which
+
+const int FUNCTION_TABLE = 0, FUNCTION_LINEAR = 1, FUNCTION_RELU = 2;
+
+template <int KIND>
+struct function {
+    template <class F, class S>
+    static typename F::value_t of(const S& s, const typename F::table_t table[F::entries],
+                                  const typename F::offset_t offset[1]) {
+#pragma HLS INLINE
+        return looked_up<F>(s, table, offset);
+    }
+};
+
+template <>
+struct function<FUNCTION_LINEAR> {
+    template <class F, class S>
+    static typename F::value_t of(const S& s, const typename F::table_t*, const typename F::offset_t*) {
+#pragma HLS INLINE
+        return s;
+    }
+};
+
+template <>
+struct function<FUNCTION_RELU> {
+    template <class F, class S>
+    static typename F::value_t of(const S& s, const typename F::table_t*, const typename F::offset_t*) {
+#pragma HLS INLINE
+        typename F::value_t value = s;
+        if (value < 0) value = 0;
+        return value;
+    }
+};
+
+template <class F, class S>
+typename F::value_t activated(const S& s, const typename F::table_t table[F::entries],
+                              const typename F::offset_t offset[1]) {
+#pragma HLS INLINE
+    return function<F::kind>::template of<F>(s, table, offset);
+}
+
+// ---- steps
+
+// The products of one step with the input: `a` for the element of x that is next in the direction of the layer.
+template <class C, class X>
+void input_sums(const X x[C::steps * C::features], typename C::input::accum_t a[C::input::outputs],
+                const typename C::input::weight_t weight[C::features * C::input::outputs],
+                const typename C::input::bias_t bias[C::input::outputs], int step) {
+#pragma HLS INLINE
+    const int t = C::go_backwards ? C::steps - 1 - step : step;
+    X row[C::features];
+#pragma HLS ARRAY_PARTITION variable=row complete
+    for (int k = 0; k < C::features; ++k) {
+#pragma HLS UNROLL
+        row[k] = x[t * C::features + k];
+    }
+    products<typename C::input>(row, a, weight, bias);
+}
+
+// A state after a step: in its place of the sequence of KEPT states, or, where KEPT is 1, over the one before.
+template <int KEPT, int FLIP, int UNITS, class S, class Y>
+void keep(const S state[UNITS], Y y[KEPT * UNITS], int step) {
+#pragma HLS INLINE
+    const int place = KEPT == 1 ? 0 : FLIP ? KEPT - 1 - step : step;
+    for (int u = 0; u < UNITS; ++u) {
+#pragma HLS UNROLL
+        y[place * UNITS + u] = state[u];
+    }
+}
+
+// One node's share of a computation that several nodes read: the last states of a sequence, or all, perhaps reversed.
+template <class C, class S, class Y>
+void states(const S kept[C::kept * C::units], Y y[C::returned * C::units]) {
+#pragma HLS PIPELINE
+    for (int i = 0; i < C::returned; ++i) {
+        const int place = C::returned == 1 ? C::kept - 1 : C::flip ? C::kept - 1 - i : i;
+        for (int u = 0; u < C::units; ++u) y[i * C::units + u] = kept[place * C::units + u];
+    }
+}
+
+}  // namespace kbuild
+
+#endif
