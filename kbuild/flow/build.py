@@ -17,9 +17,10 @@ from kbuild.flow.cache import Artifact, Cache
 from kbuild.flow.digests import value_digest
 from kbuild.flow.disk import disk_errors
 from kbuild.flow.fast_path import FileStamp, stamp_file
+from kbuild.flow.names import STAGE_NAMES, descendants
 from kbuild.flow.output import Content, Entry, Output
 from kbuild.flow.stage import Stage
-from kbuild.flow.stages import STAGES, descendants, stage_named
+from kbuild.flow.stages import stage_named
 from kbuild.ir import Graph
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Build:
         self.cache = cache or Cache()
         self.output = Output(recipe.output_dir)
         self._listener = listener or _silent
-        self._locks = {stage.name: threading.RLock() for stage in STAGES}
+        self._locks = {name: threading.RLock() for name in STAGE_NAMES}
         self._artifacts: dict[str, Artifact] = {}
         self._graphs: dict[str, Graph] = {}
         self._skips: dict[str, str | None] = {}

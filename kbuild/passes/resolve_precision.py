@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -21,30 +22,32 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
-from kbuild.ops.lut import Lut
+from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
-from kbuild.passes import exactness, normalizing, recurrent
+from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
 
+_FIRST = 1 << 12
+
 
 @dataclass(frozen=True)
 class Resolver:
-    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen, the context.
+    """What the rule of an op may use: its node, its inputs' types and bounds, the context, and what was seen.
 
-    `inside` are the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`).
+    `ranges` gives the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`). It runs
+    the graph: where all types are given nobody asks.
     """
 
     node: Node
     types: tuple[FixedType, ...]
     intervals: tuple[Interval, ...]
-    seen: Span
     context: Context
-    inside: Mapping[str, Span]
+    ranges: Callable[[], Mapping[str, Span]]
     exact: bool = False  # values keep every bit, since the model has quantizers of its own
     declared: FixedType | None = None  # the type that the model itself declares for the value
     known: dict[Op, Interval] = field(default_factory=dict)
@@ -54,6 +57,11 @@ class Resolver:
         if op not in self.known:
             self.known[op] = op.interval(self.intervals)
         return self.known[op]
+
+    @property
+    def seen(self) -> Span:
+        """The range seen of the node's values."""
+        return self.ranges()[self.node.name]
 
     @property
     def width(self) -> int:
@@ -104,7 +112,11 @@ class Resolver:
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
     types = {node.name: input_type(graph, node, context) for node in graph.inputs}
-    seen = observed(recurrent.with_states(graph), types, context)
+
+    @cache
+    def ranges() -> Mapping[str, Span]:
+        return observed(_with_states(graph), types, context)
+
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
     exact = exactness.is_exact(graph, context)
@@ -116,7 +128,7 @@ def run(graph: Graph, context: Context) -> Graph:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
             declared = exactness.declared_type(graph, node, context)
-            resolver = Resolver(node, sources, arguments, seen[node.name], context, seen, exact, declared)
+            resolver = Resolver(node, sources, arguments, context, ranges, exact, declared)
             op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
@@ -135,15 +147,25 @@ def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
 def quantized_constant(tensor: Tensor, width: int) -> Tensor:
     """The values in the smallest type that holds them exactly; else in `width` bits, to nearest, never wrapping."""
     values = tensor.floats()
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    ends = float(values.min()), float(values.max())
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     if low == high:
         return Tensor(np.zeros(values.shape, np.int64), FixedType(1, 1, signed=False))
     fraction = width - integer_bits(low, high)
-    q = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
-    used = int(np.bitwise_or.reduce(q, axis=None))
-    spare = max((used & -used).bit_length() - 1, 0)  # low bits that are zero in every value
-    of = type_for(int(q.min()) >> spare, int(q.max()) >> spare, fraction - spare)
+    nearest = FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT)
+    q = from_float(values, nearest, ends)
+    least, largest = (int(end) for end in from_float(ends, nearest))  # the order of values is that of their integers
+    spare = _spare_bits(q)
+    of = type_for(least >> spare, largest >> spare, fraction - spare)
     return Tensor(q >> spare if spare else q, of.with_modes(Quantization.RND, Overflow.SAT))
+
+
+def _spare_bits(q: IntArray) -> int:
+    """How many low bits are zero in every integer; mostly one of the first tells that none are."""
+    used = int(np.bitwise_or.reduce(q.reshape(-1)[:_FIRST]))
+    if not used & 1:
+        used = int(np.bitwise_or.reduce(q, axis=None))
+    return max((used & -used).bit_length() - 1, 0)
 
 
 def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
@@ -221,6 +243,8 @@ def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
+    if op.function == GIVEN:
+        return op, resolver.result(op)
     span = _span(resolver.intervals[0])
     of = resolver.given("table") or resolver.declared
     typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)
@@ -254,6 +278,27 @@ def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return typed, resolver.result(typed)
 
 
+# Modules of their own, of which most models need none.
+
+
+def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.normalizing import resolved
+
+    return resolved(op, resolver)
+
+
+def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.recurrent import resolved
+
+    return resolved(op, resolver)
+
+
+def _with_states(graph: Graph) -> Graph:
+    from kbuild.passes.recurrent import with_states
+
+    return with_states(graph)
+
+
 _RULES: dict[str, Rule] = {
     "quantize": _quantize,
     "step": _step,
@@ -266,10 +311,10 @@ _RULES: dict[str, Rule] = {
     "softmax": _softmax,
     "einsum": _einsum,
     "gather": _gather,
-    "normalize": normalizing.resolved,
-    "simple_rnn": recurrent.resolved,
-    "lstm": recurrent.resolved,
-    "gru": recurrent.resolved,
+    "normalize": _normalize,
+    "simple_rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
 }
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbuild.fixed import FixedType, Overflow
-from kbuild.ir import OverflowCount, Tensor
+from kbuild.fixed import FixedType, Overflow, Quantization, quantize
+from kbuild.ir import Interval, OverflowCount, Tensor
+from kbuild.ops import accumulate
 from kbuild.ops.dense import Dense
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,3 +84,56 @@ def test_rank_three_equals_rows() -> None:
     y = op.eval([x], [of], FixedType(10, 5), OverflowCount())
     rows = op.eval([x.reshape(10, 4)], [of], FixedType(10, 5), OverflowCount())
     assert (y.reshape(10, 3) == rows).all()
+
+
+@pytest.mark.parametrize("mode", Quantization)
+@pytest.mark.parametrize(("bits", "shift"), [(6, 1), (8, 3), (8, 9), (15, 10), (15, 16), (20, 17), (24, 30), (25, 46)])
+def test_many_rounded_products(mode: Quantization, bits: int, shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More terms than remainders fit into their numbers, several blocks of samples, several matrices at once."""
+    monkeypatch.setattr(accumulate, "_BLOCK", 1 << 9)
+    rng = np.random.default_rng(bits)
+    x, w = (rng.integers(-(1 << bits), 1 << bits, shape) for shape in ((2, 40, 150), (2, 150, 7)))
+    x[:, 0], x[:, 1], w[..., 0] = -(1 << bits), (1 << bits) - 1, -(1 << bits)
+    bias = Tensor(rng.integers(-9, 9, (2, 7)), FixedType(60, 60 - 2 * bits + shift))
+    of = FixedType(bits + 1, 1)
+    accum = FixedType(60, 60 - 2 * bits + shift, True, mode)
+    wanted = quantize(x[..., np.newaxis] * w[..., np.newaxis, :, :], shift, mode).sum(axis=-2)
+    wanted += bias.data[..., np.newaxis, :]
+    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
+    assert found.dtype == np.int64
+    assert (found == wanted).all()
+
+
+@pytest.mark.parametrize("wide_one", ["x", "weight", "start"])
+def test_small_integers_in_object_arrays(wide_one: str) -> None:
+    rng = np.random.default_rng(2)
+    given = {
+        "x": rng.integers(-99, 99, (4, 6)), "weight": rng.integers(-99, 99, (6, 3)), "start": np.array([[1, -2, 3]]),
+    }  # fmt: skip
+    wanted = quantize(given["x"][..., np.newaxis] * given["weight"], 5, Quantization.TRN).sum(axis=-2) + given["start"]
+    given[wide_one] = given[wide_one].astype(object)
+    assert (accumulate._rounding(*given.values(), 5, Quantization.TRN) == wanted).all()
+
+
+def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    weight, of = Tensor(rng.integers(-100, 100, (50, 9)), FixedType(8, 2)), FixedType(5, 2)
+    bounds = Interval(-rng.random(50), rng.random(50))
+    whole = accumulate.exact_sum_bounds(of, weight, None, 10), Dense(weight).interval([bounds])
+    monkeypatch.setattr(accumulate, "_BLOCK", 30)
+    monkeypatch.setattr(accumulate, "PART", 100)
+    split = accumulate.exact_sum_bounds(of, weight, None, 10), Dense(weight).interval([bounds])
+    assert split[0] == whole[0]
+    np.testing.assert_allclose(split[1].low, whole[1].low, rtol=1e-12)
+    np.testing.assert_allclose(split[1].high, whole[1].high, rtol=1e-12)
+
+
+def test_small_values_in_an_array_of_large_ones() -> None:
+    """A convolution works on parts of an array of Python integers; a part may have small values only."""
+    rounding = FixedType(25, 10, quantization=Quantization.RND_ZERO)
+    op = Dense(Tensor(np.array([[3], [-5]]), FixedType(16, 1)), None, rounding)
+    of, result = FixedType(64, 10), FixedType(20, 10)
+    x = np.array([[7 << 40, -(3 << 41)]], dtype=object)
+    small = op.eval([x], [of], result, OverflowCount())
+    large = op.eval([np.concatenate([x, [[1 << 62, 0]]])], [of], result, OverflowCount())
+    assert small.tolist() == large[:1].tolist()

@@ -148,9 +148,9 @@ def _layer(inner: Build, kernels: tuple[str, ...]) -> Build:
 def _folded_weights(kernel: str) -> Weights:
     def names(config: Config) -> tuple[str, ...]:
         bias = ("bias",) if config.flag("use_bias", True) else ()
-        gamma = ("gamma",) if config.flag("scale", True) else ()
-        beta = ("beta",) if config.flag("center", True) else ()
-        return (kernel, *bias, *gamma, *beta, "iteration", "moving_mean", "moving_variance")
+        gamma = ("batchnorm/gamma",) if config.flag("scale", True) else ()
+        beta = ("batchnorm/beta",) if config.flag("center", True) else ()
+        return (kernel, *bias, *gamma, *beta, "iteration", "batchnorm/moving_mean", "batchnorm/moving_variance")
 
     return names
 
@@ -170,13 +170,13 @@ def _folded(inner: Build, kernel: str) -> Build:
 
         epsilon = np.float32(call.config.number("epsilon", 1e-3))
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.float32(1) / np.sqrt(vector("moving_variance", True, 1.0) + epsilon)
+            factor = np.float32(1) / np.sqrt(vector("batchnorm/moving_variance", True, 1.0) + epsilon)
         if not np.isfinite(factor).all():
             raise call.error("moving_variance + epsilon is not positive everywhere; train the model again")
-        factor = factor * vector("gamma", call.config.flag("scale", True), 1.0)
+        factor = factor * vector("batchnorm/gamma", call.config.flag("scale", True), 1.0)
         bias = vector("bias", call.config.flag("use_bias", True), 0.0)
-        beta = vector("beta", call.config.flag("center", True), 0.0)
-        bias = factor * (bias - vector("moving_mean", True, 0.0)) + beta
+        beta = vector("batchnorm/beta", call.config.flag("center", True), 0.0)
+        bias = factor * (bias - vector("batchnorm/moving_mean", True, 0.0)) + beta
         weights = {kernel: (values * factor.reshape(shape)).astype(np.float64), "bias": bias.astype(np.float64)}
         call = _with_settings(replace(call, weights=weights), use_bias=True)
         made = quantized_weights(call, (kernel,), separate=True)
