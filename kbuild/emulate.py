@@ -10,6 +10,7 @@ import numpy as np
 
 from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Graph, Node, OverflowCount
+from kbuild.parallel import mapped
 
 CHUNK_ELEMENTS = 1 << 17  # values of the widest layer at once: what stays in a processor's cache
 
@@ -52,14 +53,19 @@ def _shaped(node: Node, inputs: Mapping[str, FloatArray]) -> FloatArray:
 def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> Run:
     """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
     kept = set(graph.outputs if keep is None else keep)
-    parts: dict[str, list[IntArray]] = {name: [] for name in kept}
-    overflows = {node.name: OverflowCount() for node in graph}
-    for chunk in chunks(graph, inputs):
-        for name, value in _values(graph, chunk, overflows):
-            if name in kept:
-                parts[name].append(value)
-    values = {name: part[0] if len(part) == 1 else np.concatenate(part) for name, part in parts.items()}
-    return Run(values, {name: count.values for name, count in overflows.items()})
+
+    def part(chunk: Mapping[str, IntArray]) -> Run:
+        overflows = {node.name: OverflowCount() for node in graph}
+        values = {name: value for name, value in _values(graph, chunk, overflows) if name in kept}
+        return Run(values, {name: count.values for name, count in overflows.items()})
+
+    parts = mapped(part, list(chunks(graph, inputs)))
+    if len(parts) == 1:
+        return parts[0]
+    return Run(
+        {name: np.concatenate([each.values[name] for each in parts]) for name in kept},
+        {node.name: sum(each.overflows[node.name] for each in parts) for node in graph},
+    )
 
 
 def chunks(graph: Graph, inputs: Mapping[str, IntArray]) -> Iterator[dict[str, IntArray]]:
@@ -85,7 +91,8 @@ def _values(
             arguments = [alive[name] for name in node.inputs]
             types = [graph[name].fixed() for name in node.inputs]
             value = node.op.eval(arguments, types, node.fixed(), overflows[node.name])
-            if len(value) != samples:
+            if len(value) != samples:  # a constant, which overflows in every sample as it does in one
+                overflows[node.name].add(overflows[node.name].values * (samples - 1))
                 value = np.broadcast_to(value, (samples, *value.shape[1:]))
         yield node.name, value
         alive[node.name] = value

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.parallel import PART, mapped, parts
+
 IntArray = NDArray[Any]  # int64, or object holding Python integers
 FloatArray = NDArray[np.float64]
 
@@ -278,8 +280,13 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
 
 
 def limit(q: IntArray, to: FixedType) -> IntArray:
-    """Bring integers that are already at the LSB of `to` into its range by its overflow mode."""
+    """Bring integers that are already at the LSB of `to` into its range by its overflow mode.
+
+    The array itself where all are inside, which takes a fraction of the time to see.
+    """
     low, high = to.min, to.max
+    if q.dtype == np.int64 and (q.size == 0 or (to.floor <= int(q.min()) and int(q.max()) <= high)):
+        return q
     if q.dtype != object and to.width > INT64_BITS:
         return q if to.signed or q.size == 0 or int(q.min()) >= 0 else limit(wide(q), to)
     if to.overflow is Overflow.WRAP:
@@ -299,31 +306,36 @@ def cast_counting(q: IntArray, fraction: int, to: FixedType) -> tuple[IntArray, 
     """As `cast`, and how many values were outside the range of `to` (after rounding)."""
     rounded = quantize(q, fraction - to.fraction, to.quantization)
     result = limit(rounded, to)
-    return result, int(np.count_nonzero(result != rounded))
+    return result, 0 if result is rounded else int(np.count_nonzero(result != rounded))
 
 
-def from_float(x: Any, to: FixedType) -> IntArray:
+def from_float(x: Any, to: FixedType, ends: tuple[float, float] | None = None) -> IntArray:
     """Integers of the type `to` for floating-point values: exact scaling, then the type's rounding and overflow.
 
-    Raises ValueError for NaN and infinities, which no fixed-point type can hold.
+    `ends` are the smallest and the largest of the values, where they are known. Raises ValueError for NaN and
+    infinities, which no fixed-point type can hold.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.size == 0:
         return values.astype(np.int64)
-    least, largest = float(values.min()), float(values.max())
+    least, largest = ends or (float(values.min()), float(values.max()))
     if not (math.isfinite(least) and math.isfinite(largest)):
         raise ValueError("NaN or infinity cannot become fixed point")
     with np.errstate(over="ignore", under="ignore"):  # what does not fit a double is rounded exactly below
-        ends = np.ldexp([least, largest], to.fraction)
+        scaled = np.ldexp([least, largest], to.fraction)
         lost = to.fraction < 0 and bool((np.abs(np.ldexp(values, to.fraction))[values != 0] < 2.0**-1000).any())
-    if lost or float(np.abs(ends).max()) >= 2.0**INT64_BITS:
+    if lost or float(np.abs(scaled).max()) >= 2.0**INT64_BITS:
         return limit(_round_exactly(values, to), to)
     rounded = np.empty(values.shape, np.int64)
     flat, target = values.reshape(-1), rounded.reshape(-1)
-    for start in range(0, values.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        target[block] = _round_floats(scale(flat[block], to.fraction), to.quantization)
-    inside = to.floor <= ends[0] - 1 and ends[1] + 1 <= to.max  # rounding moves a value by less than one
+
+    def convert(part: slice) -> None:
+        for start in range(part.start, part.stop, _BLOCK):
+            block = slice(start, min(start + _BLOCK, part.stop))
+            target[block] = _round_floats(scale(flat[block], to.fraction), to.quantization)
+
+    mapped(convert, parts(values.size, PART))
+    inside = to.floor <= scaled[0] - 1 and scaled[1] + 1 <= to.max  # rounding moves a value by less than one
     return rounded if inside else limit(rounded, to)
 
 
@@ -333,12 +345,11 @@ def scale(x: FloatArray, exponent: int) -> FloatArray:
 
 
 def _round_floats(y: FloatArray, mode: Quantization) -> IntArray:
-    if mode in (Quantization.TRN, Quantization.RND):
-        floor = np.floor(y)
-        # The distance from the floor is not exact for a small negative number, but it never crosses a half.
-        up = None if mode is Quantization.TRN else y - floor >= 0.5
-        q = floor.astype(np.int64)
-        return q if up is None else np.add(q, up, out=q)
+    if mode is Quantization.TRN:
+        return np.floor(y).astype(np.int64)
+    if mode is Quantization.RND:  # floor(y + 1/2), of which only the halves matter
+        halves = np.floor(y + y).astype(np.int64)
+        return np.right_shift(np.add(halves, 1, out=halves), 1, out=halves)
     whole = np.trunc(y)
     rest = np.abs(y - whole)  # exact, which the distance from the floor of a small negative number is not
     tie, negative = rest == 0.5, y < 0

@@ -33,6 +33,7 @@ from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import KINDS as POOLINGS
 from kbuild.ops.pool import Pool
+from kbuild.ops.quantize import Quantize
 from kbuild.ops.reduce import KINDS as REDUCTIONS
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
@@ -40,6 +41,7 @@ from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import Recurrent, SimpleRnn
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
+from kbuild.ops.step import Step
 from kbuild.ops.transpose import Transpose
 
 Random = np.random.Generator
@@ -233,6 +235,26 @@ def _identity(b: Builder) -> None:
 
 def _constant(b: Builder) -> None:
     b.add(Constant(b.tensor(b.shape())))
+
+
+def _quantize(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    count = int(b.rng.integers(1, 5))
+    types = tuple(None if b.rng.random() < 0.15 else b.type() for _ in range(count))
+    shape = b.broadcastable(x.shape)
+    which = Tensor(b.rng.integers(0, count, size=shape), FixedType(3, 3, signed=False))
+    b.add(Quantize(types, which if count > 1 or b.rng.random() < 0.5 else None), [x])
+
+
+def _step(b: Builder) -> None:
+    x = b.pick()
+    assert x is not None
+    count = int(b.rng.choice([1, 2, 3, 6, 20]))
+    of = x.fixed() if b.rng.random() < 0.7 else b.type(modes=False)
+    thresholds = b.tensor((*b.broadcastable(x.shape), count), of)
+    rising = Tensor(np.sort(thresholds.data, axis=-1), of.plain())
+    b.add(Step(rising, b.tensor((count + 1,))), [x])
 
 
 def _small(node: Node, ranks: Collection[int] = (1, 2, 3, 4)) -> bool:
@@ -438,6 +460,7 @@ def _gather(b: Builder) -> None:
 MAKERS: dict[str, Callable[[Builder], None]] = {
     "dense": _dense, "affine": _affine, "relu": _relu, "lut": _lut, "softmax": _softmax, "merge": _merge,
     "concatenate": _concatenate, "reshape": _reshape, "identity": _identity, "constant": _constant,
+    "quantize": _quantize, "step": _step,
 }  # fmt: skip
 SPATIAL: dict[str, Callable[[Builder], None]] = {
     "conv": _conv, "pool": _pool, "reduce": _reduce, "pad": _pad, "transpose": _transpose, "repeat": _repeat,

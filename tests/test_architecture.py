@@ -19,7 +19,7 @@ TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding
 
 # A room may import itself and the rooms of the rows above its own. Rooms of one row do not know one another.
 ROWS = (
-    ("errors", "resources"),
+    ("errors", "resources", "parallel"),
     ("fixed",),
     ("ir", "config"),
     ("ops",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -57,6 +58,9 @@ def _nothing_to_do(states: Sequence[fast_path.StageState], as_json: bool) -> int
 
 
 def _build(paths: Sequence[Path], overrides: Sequence[str], to: str, jobs: int, as_json: bool) -> int:
+    # First of all, while the stack is shallow: CPython's is in pieces, and one is allocated and freed for each call
+    # that crosses its end. NumPy's import makes thousands of calls from one depth.
+    importlib.import_module("numpy")
     from kbuild.config import load_recipe
     from kbuild.flow import scheduler
     from kbuild.flow.build import Build

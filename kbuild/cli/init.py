@@ -103,7 +103,7 @@ def recipe_text(graph: Graph, files: dict[str, Path], folder: Path) -> str:
             "  Model:",
             "    Precision: auto         # or a type for everything, e.g. fixed<16,6>",
             "    ReuseFactor: 1",
-            "    Strategy: Latency",
+            "    # Strategy: Latency     # or Resource, Unrolled, distributed_arithmetic",
             "  # Any layer may have settings of its own:",
             "  # LayerName:",
             *_layer_lines(graph),

@@ -27,7 +27,7 @@ def run(given: argparse.Namespace) -> int:
 
     build = Build(one_recipe(given.recipe, given.overrides))
     with build.cache.in_use():
-        graph, settings = build.graph(given.stage), build.settings()
+        graph, settings = build.graph(given.stage), build.chosen_settings()
     nodes = [node for node in graph if given.layer in (None, node.layer.name)]
     if not nodes:
         raise _unknown(graph, given.layer)

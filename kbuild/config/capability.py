@@ -28,7 +28,6 @@ def _backend(recipe: Recipe) -> list[Problem]:
 def _design(recipe: Recipe) -> list[Problem]:
     model = ("HLSConfig", "Model")
     wanted: dict[tuple[str, ...], bool] = {
-        (*model, "BitExact"): recipe.hls.bit_exact is True,
         (*model, "PipelineStyle"): recipe.hls.pipeline_style not in ("auto", "pipeline"),
         (*model, "PipelineInterval"): recipe.hls.pipeline_interval not in (None, 1),
         (*model, "BramFactor"): recipe.hls.bram_factor is not None,

@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 
 def lock_text(recipe: Recipe, layers: Mapping[str, LayerSettings]) -> str:
-    """The lock file as YAML; a precision that is derived is `auto` here. Depends on the recipe's text alone."""
+    """The lock file as YAML; a precision that is derived is `auto` here. Depends on recipe and model alone."""
     lines = [f"schema: {SCHEMA}", f"name: {_yaml(recipe.name)}", "settings:"]
     lines += _entries(recipe.settings.items(), "  ")
     lines.append("layers:" if layers else "layers: {}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from kbuild.config.conforms import Conformance
 from kbuild.config.places import KeyPath
 from kbuild.resources import resource
 
@@ -86,25 +87,30 @@ def as_typed(value: Any) -> str:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def conformance() -> Conformance:
+    """The quick check, which may say no to what is right."""
+    return Conformance(recipe_schema(), _FORMATS)
+
+
+@cache
+def validator() -> Draft202012Validator:
+    """The check that knows what is wrong; importing it takes longer than reading a recipe."""
     from jsonschema import Draft202012Validator, FormatChecker
 
     formats = FormatChecker(formats=())
-    formats.checks("precision", ValueError)(_is_precision)
-    formats.checks("identifier", ValueError)(_is_identifier)
-    formats.checks("percent", ValueError)(_is_percent)
-    formats.checks("path", ValueError)(_is_path)
+    for name, check in _FORMATS.items():
+        formats.checks(name, ValueError)(check)
     return Draft202012Validator(recipe_schema(), format_checker=formats)
 
 
-def validation_errors(data: Mapping[str, Any]) -> Iterator[ValidationError]:
+def validation_errors(data: Mapping[str, Any]) -> Iterable[ValidationError]:
     """What jsonschema finds wrong with a recipe in its canonical spelling."""
-    return _validator().iter_errors(data)
+    return () if conformance().certain(data, recipe_schema()) else validator().iter_errors(data)
 
 
 def accepts(schema: Schema, value: Any) -> bool:
     """Whether a scalar obeys a schema that has no reference in it."""
-    return not any(_validator().evolve(schema=dict(schema)).iter_errors(value))
+    return conformance().certain(value, schema) or not any(validator().evolve(schema=dict(schema)).iter_errors(value))
 
 
 def percent(text: str) -> float:
@@ -149,3 +155,11 @@ def _is_path(value: object) -> bool:
         if not value.strip():
             raise ValueError("the path is blank; write the path of a file or folder")
     return True
+
+
+_FORMATS: Mapping[str, Callable[[object], bool]] = {
+    "precision": _is_precision,
+    "identifier": _is_identifier,
+    "percent": _is_percent,
+    "path": _is_path,
+}

@@ -28,7 +28,8 @@ Data = dict[str, Any]
 _TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"(?=.{1,40}$)([-+]?(0|[1-9][0-9]*(_[0-9]+)*)|0x[0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]{1,4})?|[-+]?[0-9]+[eE][-+]?[0-9]{1,4}")
-_CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # YAML 1.1, 5.1
+_PLAIN = re.compile("[\t\n\r -~]*")
+_CONTROL = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # YAML 1.1, 5.1; 10 ms to compile
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "yes", "on"), True),
     **dict.fromkeys(("false", "no", "off"), False),
@@ -132,7 +133,7 @@ def _compose(text: str, label: str, positions: bool = True) -> Iterator[_Node]:
     """Node trees of all documents, from the parser's events."""
     import yaml
 
-    if (control := _CONTROL.search(text)) is not None:
+    if not _PLAIN.fullmatch(text) and (control := re.search(_CONTROL, text)) is not None:
         before = text[: control.start()]
         column = len(before) - (before.rfind("\n") + 1) + 1
         place = Place(label, before.count("\n") + 1, column) if positions else Place(label)

@@ -17,9 +17,10 @@ from kbuild.flow.cache import Artifact, Cache
 from kbuild.flow.digests import value_digest
 from kbuild.flow.disk import disk_errors
 from kbuild.flow.fast_path import FileStamp, stamp_file
+from kbuild.flow.names import STAGE_NAMES, descendants
 from kbuild.flow.output import Content, Entry, Output
 from kbuild.flow.stage import Stage
-from kbuild.flow.stages import STAGES, descendants, stage_named
+from kbuild.flow.stages import stage_named
 from kbuild.ir import Graph
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Build:
         self.cache = cache or Cache()
         self.output = Output(recipe.output_dir)
         self._listener = listener or _silent
-        self._locks = {stage.name: threading.RLock() for stage in STAGES}
+        self._locks = {name: threading.RLock() for name in STAGE_NAMES}
         self._artifacts: dict[str, Artifact] = {}
         self._graphs: dict[str, Graph] = {}
         self._skips: dict[str, str | None] = {}
@@ -127,6 +128,14 @@ class Build:
 
             self._settings = resolve_settings(self.recipe, layer_infos(self.graph("parse")))
         return self._settings
+
+    def chosen_settings(self) -> dict[str, LayerSettings]:
+        """The settings with the strategies that are chosen for layers which the recipe names none for."""
+        from kbuild.passes.context import Context
+        from kbuild.passes.resolve_strategy import as_chosen
+
+        context = Context(self.settings(), self.recipe.backend, self.recipe.io_type)
+        return as_chosen(self.graph("parse"), context)
 
     def tell(self, stage: str, detail: str, lasting: bool = False) -> None:
         """Say what a stage is at, or (`lasting`) something that is to be read afterwards, too."""

@@ -15,15 +15,13 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbuild.flow.digests import file_digest, value_digest
+from kbuild.flow.digests import file_digest, files_in, value_digest
 from kbuild.flow.disk import disk_errors
 from kbuild.flow.lock import locked
 from kbuild.resources import user_cache
@@ -31,6 +29,9 @@ from kbuild.resources import user_cache
 MANIFEST = "manifest.json"
 UNUSED_DAYS = 30
 _USE = "use"
+
+# Fills a folder. May return the SHA-256 of files that it knows, by relative path: large files are not hashed twice.
+Make = Callable[[Path], Mapping[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,7 @@ class Cache:
             os.utime(folder)
         return Artifact(kind, key, folder, files)
 
-    def get(
-        self, kind: str, key: str, make: Callable[[Path], None], waiting: Callable[[], None] | None = None
-    ) -> Artifact:
+    def get(self, kind: str, key: str, make: Make, waiting: Callable[[], None] | None = None) -> Artifact:
         """Find the artifact, or have `make` fill an empty folder with it.
 
         Two processes that want the same one do not make it twice: `waiting` is called when another is at it.
@@ -103,10 +102,10 @@ class Cache:
                 return found
             return self._make(kind, key, make)
 
-    def _make(self, kind: str, key: str, make: Callable[[Path], None]) -> Artifact:
+    def _make(self, kind: str, key: str, make: Make) -> Artifact:
         with self.scratch() as folder:
-            make(folder)
-            files = {name: file_digest(folder / name) for name in _walk(folder)}
+            known = make(folder) or {}
+            files = {name: known.get(name) or file_digest(folder / name) for name in _walk(folder)}
             manifest = json.dumps({"kind": kind, "key": key, "files": files}, indent=1, sort_keys=True)
             (folder / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
             target = self._folder(kind, key)
@@ -124,7 +123,7 @@ class Cache:
         base = self.root / "tmp"
         base.mkdir(parents=True, exist_ok=True)
         _bury_the_dead(base)
-        folder = base / f"{_host()}-{os.getpid()}-{secrets.token_hex(6)}"
+        folder = base / f"{_host()}-{os.getpid()}-{os.urandom(6).hex()}"
         folder.mkdir()
         try:
             yield folder
@@ -184,7 +183,7 @@ class Cache:
 
 
 def _walk(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files_in(folder))
 
 
 def _folders(base: Path) -> Iterator[Path]:
@@ -201,7 +200,7 @@ def _size(folder: Path) -> int:
 
 
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
 
 
 def _bury_the_dead(base: Path) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +19,10 @@ PACKAGE = Path(__file__).resolve().parent.parent
 _CHUNK = 1 << 20
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path | str) -> str:
     """SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         while block := file.read(_CHUNK):
             digest.update(block)
     return digest.hexdigest()
@@ -70,20 +71,26 @@ def code_digest(rooms: tuple[str, ...]) -> str:
     `("fixed", "ops", "flow/stages/parse", "backends")`: one that does not exist is a KeyError, so that a renamed
     module cannot silently drop out of a key.
     """
-    digest = hashlib.sha256()
-    for path in sorted({path for room in rooms for path in _sources(room)}):
-        digest.update(f"{path.relative_to(ROOT if path.is_relative_to(ROOT) else PACKAGE)}\n".encode())
-        digest.update(file_digest(path).encode())
-    return digest.hexdigest()
+    return value_digest({name: digest for room in rooms for name, digest in _sources(room).items()})
 
 
-def _sources(room: str) -> list[Path]:
+@cache
+def _sources(room: str) -> dict[str, str]:
+    """Digests of a room's files by name. Rooms are shared by stages: each file is read once in a process."""
     module = PACKAGE / f"{room}.py"
     if module.is_file():
-        return [module]
-    if (PACKAGE / room).is_dir():
-        return sorted((PACKAGE / room).rglob("*.py"))
-    data = ROOT / room
-    if data.is_dir():
-        return sorted(path for path in data.rglob("*") if path.is_file())
+        return {f"{room}.py": file_digest(module)}
+    for folder, suffix in ((PACKAGE / room, ".py"), (ROOT / room, "")):
+        if folder.is_dir():
+            return {
+                os.path.join(room, os.path.relpath(path, folder)): file_digest(path)
+                for path in sorted(files_in(folder))
+                if path.endswith(suffix)
+            }
     raise KeyError(f"kbuild has no room called {room}")
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """The paths of all files below a folder."""
+    for parent, _, names in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in names)

@@ -42,19 +42,23 @@ def write_file(target: Path, content: bytes | Path, scratch: Path) -> None:
 
     `scratch` is a folder of the same file system in which no one else writes.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    temporary = scratch / f"{os.getpid()}-{target.name}"
+    for folder in (scratch, target.parent):
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(scratch, f"{os.getpid()}-{target.name}")
     try:
         if isinstance(content, Path):
             shutil.copyfile(content, temporary)
+            if os.access(content, os.X_OK):
+                os.chmod(temporary, 0o755)
         else:
-            temporary.write_bytes(content)
-        if isinstance(content, Path) and os.access(content, os.X_OK):
-            temporary.chmod(0o755)
-        target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                file.write(content)
         os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
 
 
 def remove_empty(folder: Path, top: Path) -> None:

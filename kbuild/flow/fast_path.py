@@ -13,8 +13,8 @@ import hashlib
 import json
 import os
 import shutil
+import site
 import sys
-import sysconfig
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -117,8 +117,8 @@ def _surroundings() -> list[object]:
         sys.prefix,
         [os.environ.get(name) for name in _VARIABLES],
         [_stat(path) for path in programs if path is not None],
-        # Installing or removing a package changes the folder that holds it.
-        [_stat(sysconfig.get_path(name)) for name in ("purelib", "platlib", "scripts")],
+        # Installing or removing a package changes the folders that hold it and its programs.
+        [_stat(path) for path in (*site.getsitepackages(), os.path.dirname(sys.executable)) if os.path.isdir(path)],
         _code(),
     ]
 
@@ -131,14 +131,15 @@ def _stat(path: str) -> list[object]:
 def _code() -> str:
     """A digest of the sizes and times of kbuild's modules and data."""
     found = []
-    for top in (_PACKAGE, ROOT / "backends", ROOT / "schemas"):
-        for folder, _, _ in os.walk(top):
-            if folder.endswith("__pycache__"):
-                continue
-            for entry in os.scandir(folder):
+    folders = [str(_PACKAGE), str(ROOT / "backends"), str(ROOT / "schemas")]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
                 if entry.is_file():
                     status = entry.stat()
                     found.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                elif entry.name != "__pycache__":
+                    folders.append(entry.path)
     return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
 
 

@@ -135,15 +135,16 @@ class Output:
         target = self.folder / path
         if not self._inside(target):
             raise StageError(f"{path} would be written outside {self.folder}; is a symbolic link in the way?")
-        if target.is_dir():
+        if os.path.isdir(target):
             raise StageError(f"{target} is a folder where kbuild writes a file; move it away")
-        if target.is_file() and file_digest(target) == digest:
+        if os.path.isfile(target) and file_digest(target) == digest:
             return
         write_file(target, content, self._scratch)
 
     def _inside(self, path: Path) -> bool:
         """Whether a path leads into the folder, links followed."""
-        return path.resolve().is_relative_to(self.folder.resolve())
+        folder = os.path.realpath(self.folder)
+        return os.path.commonpath((folder, os.path.realpath(path))) == folder
 
     def _remove(self, paths: Iterable[str]) -> None:
         for path in sorted(paths):

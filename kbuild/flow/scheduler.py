@@ -11,8 +11,7 @@ from queue import SimpleQueue
 
 from kbuild.errors import KbuildError
 from kbuild.flow.build import Build
-from kbuild.flow.names import STAGE_NAMES
-from kbuild.flow.stages import stage_named
+from kbuild.flow.names import AFTER, STAGE_NAMES
 
 Task = tuple[Build, str]
 _PATIENCE = 10.0  # seconds for a stage that is interrupted to end its tools
@@ -50,7 +49,7 @@ def _one_by_one(builds: Sequence[Build], stages: Sequence[str]) -> list[Failure]
     for build in builds:
         failed: set[str] = set()
         for stage in stages:
-            if failed.intersection(stage_named(stage).after):
+            if failed.intersection(AFTER[stage]):
                 failed.add(stage)
                 continue
             try:
@@ -92,7 +91,7 @@ class _Parallel:
         """Start what can start; drop what needs something that has failed."""
         for task in list(self._waiting):
             build, stage = task
-            needs = [(id(build), name) for name in stage_named(stage).after]
+            needs = [(id(build), name) for name in AFTER[stage]]
             if self._failed.intersection(needs):
                 self._failed.add((id(build), stage))
                 self._waiting.remove(task)

@@ -24,7 +24,6 @@ class Stage(ABC):
     """
 
     name: ClassVar[str]
-    after: ClassVar[tuple[str, ...]] = ()
     rooms: ClassVar[tuple[str, ...]] = ()
 
     def skip(self, build: Build) -> str | None:
@@ -41,8 +40,8 @@ class Stage(ABC):
         return value_digest([self.name, __version__, code_digest(self.rooms), dict(reads)])
 
     @abstractmethod
-    def make(self, build: Build, folder: Path) -> None:
-        """Make it in an empty folder."""
+    def make(self, build: Build, folder: Path) -> Mapping[str, str] | None:
+        """Make it in an empty folder; may return the digests of files (see `cache.Make`)."""
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         """Settings that decide what `outputs` and `check` say of an artifact, beyond what `make` reads."""

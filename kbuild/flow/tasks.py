@@ -19,8 +19,9 @@ from kbuild.config import load_recipe
 from kbuild.config.build import recipe_name
 from kbuild.errors import KbuildError
 from kbuild.flow.build import SKIPPED, Build, Event
+from kbuild.flow.names import AFTER
 from kbuild.flow.progress import line
-from kbuild.flow.stages import STAGES
+from kbuild.flow.stages import stage_named
 
 # What is up to date is known from the artifacts: doit has nothing to remember.
 DOIT_CONFIG = {"default_tasks": ["build"], "verbosity": 2, "backend": "sqlite3", "dep_file": ":memory:"}
@@ -37,18 +38,18 @@ def tasks_for(*recipes: str | Path) -> Iterator[dict[str, Any]]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"two recipes are called {', '.join(sorted(twice))}; rename one, for the tasks' names")
-    for stage in STAGES:
-        yield {"basename": stage.name, "name": None, "doc": _doc(stage)}
+    for stage in AFTER:
+        yield {"basename": stage, "name": None, "doc": _doc(stage)}
     yield {"basename": BUILD, "name": None, "doc": "all stages that the recipe asks for"}
     for path, name in zip(paths, names, strict=True):
-        for stage in STAGES:
+        for stage, needs in AFTER.items():
             yield {
-                "basename": stage.name,
+                "basename": stage,
                 "name": name,
                 "doc": str(path),
-                "actions": [(_run, (str(path), stage.name))],
-                "task_dep": [f"{needed}:{name}" for needed in stage.after],
-                "uptodate": [(_is_current, (str(path), stage.name))],
+                "actions": [(_run, (str(path), stage))],
+                "task_dep": [f"{needed}:{name}" for needed in needs],
+                "uptodate": [(_is_current, (str(path), stage))],
                 "title": _title,
             }
         yield {
@@ -56,12 +57,12 @@ def tasks_for(*recipes: str | Path) -> Iterator[dict[str, Any]]:
             "name": name,
             "doc": str(path),
             "actions": None,
-            "task_dep": [f"{stage.name}:{name}" for stage in STAGES],
+            "task_dep": [f"{stage}:{name}" for stage in AFTER],
         }
 
 
-def _doc(stage: object) -> str:
-    return (type(stage).__doc__ or "").splitlines()[0].rstrip(".")
+def _doc(stage: str) -> str:
+    return (type(stage_named(stage)).__doc__ or "").splitlines()[0].rstrip(".")
 
 
 def _title(task: Any) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kbuild.fixed import FixedType, FloatArray, compact, from_float, to_float
+from kbuild.fixed import FixedType, FloatArray, bits_of, compact, from_float, to_float
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +36,50 @@ class Tensor:
         """Shape of the values."""
         return tuple(int(n) for n in self.data.shape)
 
+    @property
+    def narrow(self) -> NDArray[Any]:
+        """The values in the smallest array that holds them exactly: what is hashed and stored of a large model.
+
+        Integers beyond int64 are decimal digits in it.
+        """
+        return self._kept("_narrow", self._narrowed)
+
+    def _kept(self, name: str, make: Callable[[], T]) -> T:
+        """As `cached_property`, which before Python 3.12 lets only one thread work."""
+        if name not in vars(self):
+            vars(self)[name] = make()
+        return vars(self)[name]
+
+    def _narrowed(self) -> NDArray[Any]:
+        if self.data.dtype == object:
+            return self.data.astype(str)
+        if self.type is not None:
+            kinds = (np.int8, np.int16, np.int32, np.int64)
+            return self.data.astype(next(kind for kind in kinds if self.bits < np.iinfo(kind).bits))
+        single = self.data.astype(np.float32)
+        return single if np.array_equal(single, self.data) else self.data
+
+    def stored(self) -> tuple[bytes, memoryview]:
+        """Header and values of a `.npy` file of `narrow`."""
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(self.narrow))
+        return header.getvalue(), self.narrow.reshape(-1).view(np.uint8).data
+
+    @property
+    def file_digest(self) -> str:
+        """SHA-256 of that file."""
+        return self._kept("_file_digest", self._hashed)
+
+    def _hashed(self) -> str:
+        header, values = self.stored()
+        found = hashlib.sha256(header)
+        found.update(values)
+        return found.hexdigest()
+
     @cached_property
     def digest(self) -> str:
         """A name for the content: type, shape and values."""
-        found = hashlib.sha256(f"{self.type}{list(self.shape)}".encode())
-        wide = self.data.dtype == object
-        found.update(repr(self.data.ravel().tolist()).encode() if wide else self.data.reshape(-1).view(np.uint8).data)
-        return found.hexdigest()[:32]
+        return hashlib.sha256(f"{self.type} {self.file_digest}".encode()).hexdigest()[:32]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tensor) and self.digest == other.digest
@@ -61,6 +102,11 @@ class Tensor:
         if self.type is not None:
             raise ValueError("the constant already has a fixed-point type")
         return Tensor(from_float(self.data, to), to)
+
+    @cached_property
+    def bits(self) -> int:
+        """Number of magnitude bits of the largest integer."""
+        return bits_of(self.data)
 
     def bounds(self) -> tuple[int, int]:
         """Smallest and largest integer that really occur."""

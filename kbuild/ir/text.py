@@ -24,19 +24,17 @@ from kbuild.fixed import FixedType
 from kbuild.ir.graph import Graph, Layer, Node
 from kbuild.ir.op import Op
 from kbuild.ir.tensor import Tensor
+from kbuild.parallel import PART, mapped
 
 INLINE = 16
 
 
 def tensors(graph: Graph) -> dict[str, Tensor]:
     """All tensors of the graph by digest."""
-    found: dict[str, Tensor] = {}
-    for node in graph:
-        for field in dataclasses.fields(node.op):
-            value = getattr(node.op, field.name)
-            if isinstance(value, Tensor):
-                found[value.digest] = value
-    return found
+    found = [value for node in graph for value in vars(node.op).values() if isinstance(value, Tensor)]
+    large = {id(tensor): tensor for tensor in found if tensor.data.size >= PART}
+    mapped(lambda tensor: tensor.file_digest, list(large.values()))
+    return {tensor.digest: tensor for tensor in found}
 
 
 def to_text(graph: Graph, inline: int = INLINE) -> str:

@@ -7,11 +7,19 @@ order, bias first.
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from kbuild.fixed import (
     INT64_BITS,
     FixedType,
+    FloatArray,
     IntArray,
     Overflow,
     Quantization,
@@ -24,8 +32,13 @@ from kbuild.fixed import (
 )
 from kbuild.ir.op import OverflowCount
 from kbuild.ir.tensor import Tensor
+from kbuild.parallel import PART, mapped, parts
 
-_BLOCK = 1 << 15  # sums that are worked on at once where products are rounded one by one
+Pair = tuple[NDArray[Any], NDArray[Any]]
+_TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
+_PRODUCTS = 1 << 18  # of so many at once OpenBLAS makes no parts for threads
+_ROWS = 32  # fewer at a time are no matter for BLAS
+_BLOCK = 1 << 16  # weights, or sums of products that are rounded one by one, that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
 
@@ -37,17 +50,42 @@ def exact_sum_bounds(
     weight is [..., K, N], bias [..., N] or None; x may be any integer x.min..x.max in each place. With `partial` the
     bounds hold for the sum of any subset of the terms, bias included or not.
     """
-    w = shift_left(weight.data, fraction - x.fraction - weight.fixed().fraction)
-    if bits_of(w) + x.width + int(w.shape[-2]).bit_length() > INT64_BITS:
-        w = wide(w)
-    positive = np.maximum(w, 0).sum(axis=-2)
-    negative = w.sum(axis=-2) - positive
+    shift = fraction - x.fraction - weight.fixed().fraction
+    bits = weight.bits + weight.shape[-2].bit_length()
+    w = weight.data if bits <= INT64_BITS else wide(weight.data)
+
+    def sums(rows: slice) -> tuple[IntArray, IntArray]:
+        return np.maximum(w[..., rows, :], 0).sum(axis=-2), w[..., rows, :].sum(axis=-2)
+
+    positive, total = over_rows(sums, w.shape)
+    if bits + shift + x.width > INT64_BITS:
+        positive, total = wide(positive), wide(total)
+    positive, negative = positive << shift, (total - positive) << shift
     low, high = positive * x.min + negative * x.max, positive * x.max + negative * x.min
     if bias is not None:
         offset = wide(shift_left(bias.data, fraction - bias.fixed().fraction))
         low = wide(low) + (np.minimum(offset, 0) if partial else offset)
         high = wide(high) + (np.maximum(offset, 0) if partial else offset)
     return min(0, int(low.min())), max(0, int(high.max()))
+
+
+def over_rows(summands: Callable[[slice], Pair], shape: tuple[int, ...]) -> Pair:
+    """The sums of what `summands` makes of the rows of weights [..., K, N], of some rows at a time.
+
+    A large matrix is gone through once, not once for each step, and by every core.
+    """
+    row = max(math.prod(shape) // max(shape[-2], 1), 1)
+    step = max(_BLOCK // row, 1)
+
+    def part(rows: slice) -> Pair:
+        first, second = summands(slice(rows.start, min(rows.start + step, rows.stop)))
+        for start in range(rows.start + step, rows.stop, step):
+            more = summands(slice(start, min(start + step, rows.stop)))
+            first, second = first + more[0], second + more[1]
+        return first, second
+
+    firsts, seconds = zip(*mapped(part, parts(shape[-2], max(PART // row, 1))), strict=True)
+    return reduce(operator.add, firsts), reduce(operator.add, seconds)
 
 
 def operand(x: IntArray, x_type: FixedType, weight: Tensor, accum: FixedType) -> IntArray:
@@ -77,7 +115,8 @@ def accumulate(
     else:
         sums = _rounding(_integers(x), weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
-    overflow.add(int(np.count_nonzero(result != sums)))
+    if result is not sums:
+        overflow.add(int(np.count_nonzero(result != sums)))
     return result
 
 
@@ -103,10 +142,21 @@ def matmul(x: IntArray, w: IntArray) -> IntArray:
     """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider."""
     bits = _sum_bits(x, w)
     if bits <= FLOAT64_BITS:
-        return (x.astype(np.float64, copy=False) @ w.astype(np.float64)).astype(np.int64)
+        return _blas(x.astype(np.float64, copy=False), w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
         return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
     return compact(np.asarray(wide(_integers(x)) @ wide(w)))
+
+
+def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
+    """x @ w; for a small w of some rows at a time: BLAS would start threads, and the emulator has its own."""
+    step = _PRODUCTS // max(w.shape[-2] * w.shape[-1], 1)
+    if step < _ROWS or x.shape[-2] <= step:
+        return np.asarray(x @ w)
+    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1]))
+    for rows in parts(x.shape[-2], step):
+        np.matmul(x[..., rows, :], w, out=sums[..., rows, :])
+    return sums
 
 
 def _add(sums: IntArray, start: IntArray) -> IntArray:
@@ -133,18 +183,60 @@ def _repeated(start: IntArray, x: IntArray) -> IntArray:
 
 
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
+    added = {Quantization.TRN: 0, Quantization.RND_MIN_INF: (1 << shift - 1) - 1, Quantization.RND: 1 << shift - 1}
+    terms = int(w.shape[-2])
+    if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
+        # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
+        sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
+        sums += added[mode] * terms
+        sums >>= shift
+        sums += start
+        return sums
     x, w, start = _operands(x, w, start, shift)
-    # Samples innermost, a block of them at a time: long rows for the processor, and sums that stay in its cache.
-    columns, rows = np.swapaxes(w, -1, -2), np.ascontiguousarray(np.swapaxes(x, -1, -2))
-    sums = np.repeat(np.swapaxes(start, -1, -2), rows.shape[-1], axis=-1)
-    step = max(_BLOCK // max(sums.size // max(sums.shape[-1], 1), 1), 1)
-    for first in range(0, rows.shape[-1], step):
-        block = slice(first, first + step)
+    sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)
+    for block, rows, columns in _columns_and_rows(x, w):
         part = np.ascontiguousarray(sums[..., block])
         for k in range(columns.shape[-1]):
-            part += quantize(columns[..., k, np.newaxis] * rows[..., k, np.newaxis, block], shift, mode)
+            part += quantize(columns[..., k, np.newaxis] * rows[..., k, np.newaxis, :], shift, mode)
         sums[..., block] = part
     return compact(np.swapaxes(sums, -1, -2))
+
+
+def _columns_and_rows(x: IntArray, w: IntArray) -> Iterator[tuple[slice, IntArray, IntArray]]:
+    """A block of samples, their values [..., K, block] and the weights [..., N, K].
+
+    Samples are innermost: long rows for the processor, and sums of a block that stay in its cache.
+    """
+    columns, rows = np.ascontiguousarray(np.swapaxes(w, -1, -2)), np.ascontiguousarray(np.swapaxes(x, -1, -2))
+    step = max(_BLOCK // max(columns.size // max(columns.shape[-1], 1), 1), 1)
+    for first in range(0, rows.shape[-1], step):
+        block = slice(first, first + step)
+        yield block, rows[..., block], columns
+
+
+def _remainders(x: IntArray, w: IntArray, shift: int, added: int) -> IntArray:
+    """Sums [..., B, N] of `(x * w + added) mod 2**shift` over all products.
+
+    Only the low bits of the operands count, so the products are those of unsigned numbers of few bits, which may wrap.
+    """
+    lane = next(t for t in (np.uint16, np.uint32, np.uint64) if np.iinfo(t).bits >= shift + _TERM_BITS)
+    most = 1 << (np.iinfo(lane).bits - shift)  # so many remainders do not fill a number
+    mask, more = lane((1 << shift) - 1), lane(added)
+    sums = np.empty((*w.shape[:-2], w.shape[-1], x.shape[-2]), np.int64)
+    for block, rows, columns in _columns_and_rows(x.astype(lane), w.astype(lane)):
+        total: IntArray | int = 0
+        remainder = np.empty((*columns.shape[:-1], rows.shape[-1]), lane)
+        for first in range(0, columns.shape[-1], most):
+            part = np.zeros(remainder.shape, lane)
+            for k in range(first, min(first + most, columns.shape[-1])):
+                np.multiply(columns[..., k, np.newaxis], rows[..., k, np.newaxis, :], out=remainder)
+                if added:
+                    np.add(remainder, more, out=remainder)
+                np.bitwise_and(remainder, mask, out=remainder)
+                np.add(part, remainder, out=part)
+            total = total + part.astype(np.int64)
+        sums[..., block] = total
+    return np.swapaxes(sums, -1, -2)
 
 
 def _saturating(

@@ -11,7 +11,7 @@ import numpy as np
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.accumulate import accumulate
+from kbuild.ops.accumulate import accumulate, over_rows
 from kbuild.ops.casting import cast_into
 from kbuild.ops.contraction import Contraction
 
@@ -49,9 +49,13 @@ class Dense(Contraction):
         return y if self.bias is None else y + self.bias.floats()
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
-        weight = self.weight.floats()
-        middle = (inputs[0].low + inputs[0].high) / 2 @ weight
-        reach = (inputs[0].high - inputs[0].low) / 2 @ np.abs(weight)
+        middle, reach = (inputs[0].low + inputs[0].high) / 2, (inputs[0].high - inputs[0].low) / 2
+
+        def summands(rows: slice) -> tuple[FloatArray, FloatArray]:
+            weight = Tensor(self.weight.data[rows], self.weight.type).floats()
+            return middle[..., rows] @ weight, reach[..., rows] @ np.abs(weight)
+
+        center, radius = over_rows(summands, self.weight.shape)
         if self.bias is not None:
-            middle = middle + self.bias.floats()
-        return Interval(middle - reach, middle + reach)
+            center = center + self.bias.floats()
+        return Interval(center - radius, center + radius)

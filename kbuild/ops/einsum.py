@@ -118,9 +118,13 @@ class Einsum(Op):
     def _constant(self) -> Array | None:
         return None if self.weight is None else self.weight.data[np.newaxis]
 
+    def terms(self, shapes: Sequence[Shape]) -> int:
+        """The number of products in each sum."""
+        return math.prod(self._sizes(shapes)[letter] for letter in self.parts[2])
+
     def sum_type(self, types: Sequence[FixedType], shapes: Sequence[Shape]) -> FixedType:
         """The exact type of the sum: what `auto` accum is."""
-        terms = math.prod(self._sizes(shapes)[letter] for letter in self.parts[2])
+        terms = self.terms(shapes)
         if self.weight is None:
             product = product_type(types[0], types[1])
             return type_for(min(product.min * terms, 0), product.max * terms, product.fraction)

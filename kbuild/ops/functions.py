@@ -82,5 +82,7 @@ FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "sparse_plus": _sparse_plus,
     "squareplus": lambda x, b=4.0: (x + np.sqrt(x * x + b)) / 2,
     "tanh_shrink": lambda x: x - np.tanh(x),
+    "expm1": lambda x: np.expm1(np.minimum(x, 700.0)),
+    "sqrt": lambda x: np.sqrt(np.maximum(x, 0)),
     "exp": lambda x: np.exp(np.minimum(x, 700.0)),
 }

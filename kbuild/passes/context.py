@@ -17,6 +17,7 @@ class Context:
     """Resolved settings by layer name, the target, and what is known of the inputs (by input node name).
 
     calibration: samples, first axis; ranges: declared (low, high) of an input. A layer without settings is automatic.
+    bit_exact: whether automatic types lose nothing; None: where the model is a quantized one.
     """
 
     settings: Mapping[str, LayerSettings] = field(default_factory=dict)
@@ -24,6 +25,7 @@ class Context:
     io_type: str = "io_parallel"
     calibration: Mapping[str, FloatArray] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bit_exact: bool | None = None
 
     def settings_of(self, node: Node) -> LayerSettings | None:
         """Settings of the layer the node came from."""

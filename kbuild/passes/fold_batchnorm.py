@@ -34,7 +34,9 @@ def _foldable(graph: Graph, node: Node, context: Context) -> Node | None:
     alone = len(graph.users[source.name]) == 1 and source.name not in graph.outputs
     last_axis_only = all(n == 1 for t in (node.op.scale, node.op.bias) for n in t.shape[:-1])
     automatic = all(context.type_of(n, variable) is None for n in (source, node) for variable in n.op.variables)
-    return source if isinstance(source.op, Contraction) and alone and last_axis_only and automatic else None
+    if not (isinstance(source.op, Contraction) and alone and last_axis_only and automatic):
+        return None
+    return source if source.op.weight.type is None else None  # weights of a quantized model are what they are
 
 
 def _folded(graph: Graph, source: Node, node: Node) -> Graph:

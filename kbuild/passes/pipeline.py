@@ -7,6 +7,7 @@ from collections.abc import Callable
 from kbuild.ir import Graph, verify
 from kbuild.passes import (
     check_capability,
+    check_limits,
     dead_code,
     drop_identity,
     fold_batchnorm,
@@ -26,6 +27,7 @@ PIPELINE: tuple[Pass, ...] = (
     dead_code.run,
     resolve_precision.run,
     check_capability.run,
+    check_limits.run,
 )
 
 

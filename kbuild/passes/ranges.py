@@ -12,24 +12,30 @@ from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
+from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
 DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
 MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little
 CALIBRATION_SAMPLES = 4096
-SYNTHETIC_SAMPLES = 512
 CALIBRATION_PRODUCTS = 1 << 31  # so that a large model calibrates in seconds, on fewer samples
+SYNTHETIC_SAMPLES = 512
+SYNTHETIC_PRODUCTS = 1 << 29  # random inputs teach little: the wider a layer, the fewer of them it needs
 LEAST_SAMPLES = 64
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
-    """The type of a model input: the user's, else from its data, else from its declared range, else fixed<16,6>.
+    """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
+    its declared range, else fixed<16,6>.
 
     An input of indices has the type that holds them all, whichever of them are in the data.
     """
     given = context.type_of(node, "result")
     if given is not None:
         return given
+    declared = exactness.input_type(graph, node, context)
+    if declared is not None:
+        return declared
     rows = _rows_read(graph, node)
     if rows is not None:
         return index_type(rows)
@@ -114,10 +120,11 @@ def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> 
     `types` are the types of the inputs. Where data are missing for some inputs, all are synthetic.
     """
     if all(node.name in context.calibration for node in graph.inputs):
-        inputs = _spread({node.name: context.calibration[node.name] for node in graph.inputs}, _affordable(graph))
+        inputs = _spread({node.name: context.calibration[node.name] for node in graph.inputs},
+                         _affordable(graph, CALIBRATION_SAMPLES, CALIBRATION_PRODUCTS))  # fmt: skip
     else:
         bounds = {node.name: input_bounds(node, types[node.name], context) for node in graph.inputs}
-        inputs = synthetic_inputs(graph, bounds, min(SYNTHETIC_SAMPLES, _affordable(graph)))
+        inputs = synthetic_inputs(graph, bounds, _affordable(graph, SYNTHETIC_SAMPLES, SYNTHETIC_PRODUCTS))
     found: dict[str, tuple[float, float]] = {}
     for chunk in chunks(graph, inputs):
         for name, value in float_values(graph, chunk):
@@ -132,7 +139,7 @@ def _spread(data: Mapping[str, FloatArray], wanted: int) -> dict[str, FloatArray
     return {name: x[::step] for name, x in data.items()}
 
 
-def _affordable(graph: Graph) -> int:
-    """How many samples a model of this size is calibrated on."""
-    products = sum(n.op.terms * math.prod(n.shape) for n in graph if isinstance(n.op, Contraction))
-    return max(min(CALIBRATION_SAMPLES, CALIBRATION_PRODUCTS // max(products, 1)), LEAST_SAMPLES)
+def _affordable(graph: Graph, most: int, products: int) -> int:
+    """How many samples, `most` at most, a model of this size runs on within so many products."""
+    each = sum(n.op.terms * math.prod(n.shape) for n in graph if isinstance(n.op, Contraction))
+    return max(min(most, products // max(each, 1)), LEAST_SAMPLES)

@@ -91,7 +91,7 @@ def _within(activation: Op, span: Span, of: FixedType, state: FixedType) -> Span
 def _seen(resolver: Resolver, number: int) -> Span:
     """The range seen of a state, the initial one included."""
     name, starts = state_name(resolver.node.name, number), resolver.node.inputs[1:]
-    low, high = zip(*(resolver.inside[each] for each in (name, *starts[number : number + 1])), strict=True)
+    low, high = zip(*(resolver.ranges()[each] for each in (name, *starts[number : number + 1])), strict=True)
     return min(low), max(high)
 
 

@@ -9,39 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
+from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
+from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
-from kbuild.passes import normalizing, recurrent
+from kbuild.ops.step import Step
+from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
 
+_FIRST = 1 << 12
+
 
 @dataclass(frozen=True)
 class Resolver:
-    """What the rule of an op may use: its node, its inputs' types and bounds, what was seen, the context.
+    """What the rule of an op may use: its node, its inputs' types and bounds, the context, and what was seen.
 
-    `inside` are the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`).
+    `ranges` gives the ranges seen of all nodes, and of the states of recurrent layers (`recurrent.state_name`). It runs
+    the graph: where all types are given nobody asks.
     """
 
     node: Node
     types: tuple[FixedType, ...]
     intervals: tuple[Interval, ...]
-    seen: Span
     context: Context
-    inside: Mapping[str, Span]
+    ranges: Callable[[], Mapping[str, Span]]
+    exact: bool = False  # values keep every bit, since the model has quantizers of its own
+    declared: FixedType | None = None  # the type that the model itself declares for the value
     known: dict[Op, Interval] = field(default_factory=dict)
 
     def interval_of(self, op: Op) -> Interval:
@@ -49,6 +57,11 @@ class Resolver:
         if op not in self.known:
             self.known[op] = op.interval(self.intervals)
         return self.known[op]
+
+    @property
+    def seen(self) -> Span:
+        """The range seen of the node's values."""
+        return self.ranges()[self.node.name]
 
     @property
     def width(self) -> int:
@@ -68,18 +81,30 @@ class Resolver:
     def constant(self, tensor: Tensor, variable: str) -> Tensor:
         """A float constant as integers of the given type, or of the best one of the value width."""
         given = self.given(variable)
-        return quantized_constant(tensor, self.width) if given is None else tensor.quantized(given)
+        if given is not None:
+            return Tensor(tensor.floats()).quantized(given)
+        return tensor if tensor.type is not None else quantized_constant(tensor, self.width)
+
+    def factor(self, tensor: Tensor, variable: str) -> Tensor:
+        """As `constant`, for a factor of single elements, which beside exact values is as fine as they need."""
+        widest = exactness.CONSTANT_WIDTH if self.exact else self.width
+        if self.given(variable) is not None or tensor.type is not None:
+            return self.constant(tensor, variable)
+        return quantized_constant(tensor, max(widest, self.width))
 
     def result(self, op: Op) -> FixedType:
-        """The user's type, else the exact one where it is narrow enough, else the one fitted to the range."""
-        given = self.given("result")
+        """The user's type, else the model's, else the exact one where it is narrow enough, else a fitted one."""
+        given = self.given("result") or self.declared
         if given is not None:
             return given
+        widest = self.width
+        if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op)):
+            widest = max(widest, exactness.EXACT_WIDTH)
         exact = op.infer_type(self.types)
         if not op.is_finite(self.types):  # a quotient: all the bits that there are
             fraction = max(exact.fraction, self.width - exact.integer) + 1
             exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
-        elif exact.width <= self.width:
+        elif exact.width <= widest:
             return exact.plain()
         return fitted_type(exact, self.width, _span(self.interval_of(op)), self.seen)
 
@@ -87,9 +112,14 @@ class Resolver:
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with types and integer constants. Raises RecipeError where a table cannot be made as asked."""
     types = {node.name: input_type(graph, node, context) for node in graph.inputs}
-    seen = observed(recurrent.with_states(graph), types, context)
+
+    @cache
+    def ranges() -> Mapping[str, Span]:
+        return observed(_with_states(graph), types, context)
+
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
+    exact = exactness.is_exact(graph, context)
     for node in graph:
         if node.op.kind == "input":
             resolved = replace(node, type=types[node.name])
@@ -97,25 +127,45 @@ def run(graph: Graph, context: Context) -> Graph:
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
-            resolver = Resolver(node, sources, arguments, seen[node.name], context, seen)
+            declared = exactness.declared_type(graph, node, context)
+            resolver = Resolver(node, sources, arguments, context, ranges, exact, declared)
             op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
-    return graph.with_nodes(done.values())
+    return _without_repeated_casts(graph, graph.with_nodes(done.values()))
+
+
+def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
+    """Quantizers whose input already has their type do nothing."""
+    for node in graph:
+        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize)
+        if repeated and graph[graph[node.name].inputs[0]].type == node.type:
+            graph = graph.bypass(graph[node.name])
+    return graph
 
 
 def quantized_constant(tensor: Tensor, width: int) -> Tensor:
     """The values in the smallest type that holds them exactly; else in `width` bits, to nearest, never wrapping."""
     values = tensor.floats()
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    ends = float(values.min()), float(values.max())
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     if low == high:
         return Tensor(np.zeros(values.shape, np.int64), FixedType(1, 1, signed=False))
     fraction = width - integer_bits(low, high)
-    q = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
-    used = int(np.bitwise_or.reduce(q, axis=None))
-    spare = max((used & -used).bit_length() - 1, 0)  # low bits that are zero in every value
-    of = type_for(int(q.min()) >> spare, int(q.max()) >> spare, fraction - spare)
+    nearest = FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT)
+    q = from_float(values, nearest, ends)
+    least, largest = (int(end) for end in from_float(ends, nearest))  # the order of values is that of their integers
+    spare = _spare_bits(q)
+    of = type_for(least >> spare, largest >> spare, fraction - spare)
     return Tensor(q >> spare if spare else q, of.with_modes(Quantization.RND, Overflow.SAT))
+
+
+def _spare_bits(q: IntArray) -> int:
+    """How many low bits are zero in every integer; mostly one of the first tells that none are."""
+    used = int(np.bitwise_or.reduce(q.reshape(-1)[:_FIRST]))
+    if not used & 1:
+        used = int(np.bitwise_or.reduce(q, axis=None))
+    return max((used & -used).bit_length() - 1, 0)
 
 
 def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
@@ -151,15 +201,15 @@ def _contraction(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _affine(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Affine)
-    typed = replace(op, scale=resolver.constant(op.scale, "scale"), bias=resolver.constant(op.bias, "bias"))
+    typed = replace(op, scale=resolver.factor(op.scale, "scale"), bias=resolver.factor(op.bias, "bias"))
     return typed, resolver.result(typed)
 
 
 def _relu(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Relu)
-    slope = None if op.slope is None else resolver.constant(op.slope, "slope")
-    threshold = None if op.threshold is None else resolver.constant(op.threshold, "threshold")
-    top = None if op.max_value is None else quantized_constant(op.max_value, resolver.width)
+    slope = None if op.slope is None else resolver.factor(op.slope, "slope")
+    threshold = None if op.threshold is None else resolver.factor(op.threshold, "threshold")
+    top = None if op.max_value is None else resolver.factor(op.max_value, "max_value")
     typed = replace(op, slope=slope, threshold=threshold, max_value=top)
     return typed, resolver.result(typed)
 
@@ -194,7 +244,8 @@ def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
     span = _span(resolver.intervals[0])
-    typed = lut_table(op, resolver.types[0], span, resolver.table_size, resolver.given("table"))
+    of = resolver.given("table") or resolver.declared
+    typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)
     return typed, resolver.result(typed)
 
 
@@ -212,7 +263,43 @@ def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
         raise RecipeError(f"layer {resolver.node.layer.name}: {error}") from error
 
 
+def _quantize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """A quantizer is a cast; with a type for each element it stays, unless the user gave one for all."""
+    assert isinstance(op, Quantize)
+    of = resolver.given("result") or op.uniform
+    return (op, op.infer_type(resolver.types)) if of is None else (Identity(), of)
+
+
+def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    assert isinstance(op, Step)
+    typed = replace(op.on(resolver.types[0]), values=resolver.factor(op.values, "values"))
+    return typed, resolver.result(typed)
+
+
+# Modules of their own, of which most models need none.
+
+
+def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.normalizing import resolved
+
+    return resolved(op, resolver)
+
+
+def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.recurrent import resolved
+
+    return resolved(op, resolver)
+
+
+def _with_states(graph: Graph) -> Graph:
+    from kbuild.passes.recurrent import with_states
+
+    return with_states(graph)
+
+
 _RULES: dict[str, Rule] = {
+    "quantize": _quantize,
+    "step": _step,
     "dense": _contraction,
     "conv": _contraction,
     "affine": _affine,
@@ -222,10 +309,10 @@ _RULES: dict[str, Rule] = {
     "softmax": _softmax,
     "einsum": _einsum,
     "gather": _gather,
-    "normalize": normalizing.resolved,
-    "simple_rnn": recurrent.resolved,
-    "lstm": recurrent.resolved,
-    "gru": recurrent.resolved,
+    "normalize": _normalize,
+    "simple_rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
 }
 
 

@@ -1,17 +1,31 @@
-"""Write the strategy and the reuse factor of each layer into its op, and refuse reuse factors that no kernel has."""
+"""Write the strategy and the reuse factors of each layer into its op, and refuse reuse factors that no kernel has.
+
+Where the recipe names no strategy, a layer that is too large for the tools to unroll becomes `Resource`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from kbuild.config.backends import all_backends
 from kbuild.config.places import Problem, raise_problems
-from kbuild.config.recipe import Setting
+from kbuild.config.recipe import DEFAULT, Setting
+from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
+from kbuild.passes.unrolled import legal_reuse_factors, matrices
 
 SHOWN = 8  # legal values listed on each side of an illegal one
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the products of a node are computed; `reuse` for each of its matrices."""
+
+    strategy: Setting[str]
+    reuse: tuple[Setting[int], ...]
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -22,19 +36,56 @@ def run(graph: Graph, context: Context) -> Graph:
     return graph.with_nodes(nodes)
 
 
-def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
+def as_chosen(graph: Graph, context: Context) -> dict[str, LayerSettings]:
+    """The settings of the context with the strategies and reuse factors that are chosen here, and why."""
+    found = dict(context.settings)
+    for node in graph:
+        settings, choice = found.get(node.layer.name), chosen(node, context)
+        if settings is not None and choice is not None and choice.strategy.value != settings.strategy.value:
+            settings = replace(settings, strategy=choice.strategy, reuse_factor=choice.reuse[0])
+            found[node.layer.name] = replace(settings, recurrent_reuse_factor=choice.reuse[-1])
+    return found
+
+
+def chosen(node: Node, context: Context) -> Choice | None:
+    """The strategy and reuse factors of a node with constant matrices; None for any other, or one without settings."""
     settings, op = context.settings_of(node), node.op
     if settings is None or not isinstance(op, Contraction | Recurrent):
+        return None
+    reuse: tuple[Setting[int], ...] = (settings.reuse_factor,)
+    reuse = (*reuse, settings.recurrent_reuse_factor) if isinstance(op, Recurrent) else reuse
+    asked = Choice(settings.strategy, reuse)
+    backend = all_backends().get(context.backend)
+    most = backend.limits.get("unroll") if backend else None
+    found = matrices(op, node, context.io_type)
+    strategy = settings.strategy.value.lower()
+    if settings.strategy.origin != DEFAULT or most is None or max(m.at_once(strategy, 1) for m in found) <= most:
+        return asked
+    origin = f"unroll limit of {context.backend}"
+    fitted = []
+    for matrix, given in zip(found, reuse, strict=True):
+        fitting = matrix.fitting(most)
+        if (given.value != 1 and given.value not in fitting) or not fitting:
+            return asked  # which is refused
+        fitted.append(given if given.value in fitting else replace(given, value=fitting[0], origin=origin))
+    return Choice(Setting("Resource", origin), tuple(fitted))
+
+
+def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
+    choice, op = chosen(node, context), node.op
+    if choice is None:
         return node
-    strategy, reuse = settings.strategy.value, settings.reuse_factor
-    problems += _illegal(strategy, reuse, op.matrix_shape, f"the layer {node.layer.name}")
-    if isinstance(op, Contraction):
-        return replace(node, op=replace(op, strategy=strategy.lower(), reuse_factor=reuse.value))
-    recurrent = settings.recurrent_reuse_factor
-    whose = f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}"
-    problems += _illegal(strategy, recurrent, op.recurrent_shape, whose)
-    chosen = replace(op, strategy=strategy.lower(), reuse_factor=reuse.value, recurrent_reuse_factor=recurrent.value)
-    return replace(node, op=chosen)
+    strategy, reuse = choice.strategy.value, choice.reuse
+    if isinstance(op, Recurrent):
+        problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
+        whose = f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}"
+        problems += _illegal(strategy, reuse[1], op.recurrent_shape, whose)
+        made = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value,
+                       recurrent_reuse_factor=reuse[1].value)  # fmt: skip
+        return replace(node, op=made)
+    assert isinstance(op, Contraction)
+    problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
+    return replace(node, op=replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value))
 
 
 def _illegal(strategy: str, reuse: Setting[int], shape: tuple[int, int], whose: str) -> list[Problem]:
@@ -47,20 +98,3 @@ def _illegal(strategy: str, reuse: Setting[int], shape: tuple[int, int], whose: 
         f"legal ones near it are {', '.join(map(str, near))}"
     )
     return [Problem(reuse.place, reuse.key, message)]
-
-
-def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:
-    """The legal reuse factors of an inputs x outputs product.
-
-    Latency and unrolled: any divisor of inputs * outputs. Resource: those divisors with which the blocks of
-    `inputs * outputs / reuse` multipliers end where a row of weights ends (reuse < inputs must divide inputs; a larger
-    one must be a multiple of inputs). Distributed arithmetic has no multipliers to reuse.
-    """
-    total = inputs * outputs
-    divisors = [d for d in range(1, int(total**0.5) + 1) if total % d == 0]
-    divisors = sorted({*divisors, *(total // d for d in divisors)})
-    if strategy == "distributed_arithmetic":
-        return [1]
-    if strategy == "resource":
-        return [d for d in divisors if (d % inputs == 0 if d >= inputs else inputs % d == 0)]
-    return divisors

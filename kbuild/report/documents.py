@@ -8,13 +8,18 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from kbuild.errors import StageError
-from kbuild.report.records import BuildReport, OptimizeReport, ParseReport, SimulationReport, SynthesisReport
 
-Report = ParseReport | OptimizeReport | SimulationReport | SynthesisReport | BuildReport
-R = TypeVar("R", ParseReport, OptimizeReport, SimulationReport, SynthesisReport, BuildReport)
+
+class Report(Protocol):
+    """A dataclass that is a document of its own."""
+
+    SCHEMA: ClassVar[str]  # name and version, e.g. kbuild/parse/1
+
+
+R = TypeVar("R", bound=Report)
 
 
 def to_json(report: Report) -> dict[str, object]:

@@ -1,7 +1,4 @@
-"""What the files in `reports/` hold, as frozen dataclasses; `documents.py` turns them into JSON and back.
-
-A field's name is its key in the JSON document; the published schemas are `schemas/<name>.schema.json`.
-"""
+"""What `simulate.json`, `synthesize.json` and `build.json` hold, as `graphs.py` says for the other reports."""
 
 from __future__ import annotations
 
@@ -103,6 +100,21 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class FifoResult:
+    """A FIFO between two processes of a design with streams, in packets of `width_bits` bits.
+
+    occupancy: the most packets that were in it at once, in the C simulation with FIFOs of these depths.
+    """
+
+    name: str
+    producer: str
+    consumer: str
+    width_bits: int
+    depth: int
+    occupancy: int
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Share of samples whose argmax is the true label, in floating point and as built."""
 
@@ -135,83 +147,7 @@ class SimulationReport:
     interval_cycles: int | None = None
     accuracy: Accuracy | None = None
     validation: Validation | None = None
-    notes: tuple[str, ...] = ()
-
-
-# -- parse.json, optimize.json -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of the model; the shape is without the samples' axis."""
-
-    name: str
-    shape: tuple[int, ...]
-    type: str | None = None
-
-
-@dataclass(frozen=True)
-class ParsedLayer:
-    """A layer as it was read."""
-
-    name: str
-    class_name: str
-    inputs: tuple[str, ...]
-    shape: tuple[int, ...]
-    parameters: int
-
-
-@dataclass(frozen=True)
-class ParseReport:
-    """The model as it was read. `format` is h5, json or keras; files are relative to the recipe."""
-
-    SCHEMA: ClassVar[str] = "kbuild/parse/1"
-
-    model: str
-    format: str
-    files: tuple[str, ...]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    layers: tuple[ParsedLayer, ...]
-    parameters: int
-    keras_version: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class OptimizedLayer:
-    """A layer as it will be built: `types` by variable (result, weight, bias, accum, table, ...)."""
-
-    name: str
-    class_name: str
-    shape: tuple[int, ...]
-    types: Mapping[str, str]
-    strategy: str | None = None
-    reuse_factor: int | None = None
-    multiplications: int | None = None
-    table_error: float | None = None  # the largest, against the true function
-
-
-@dataclass(frozen=True)
-class PassRun:
-    """A pass that ran, and the number of nodes after it."""
-
-    name: str
-    nodes: int
-
-
-@dataclass(frozen=True)
-class OptimizeReport:
-    """The graph as it will be built."""
-
-    SCHEMA: ClassVar[str] = "kbuild/optimize/1"
-
-    backend: str
-    io_type: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    layers: tuple[OptimizedLayer, ...]
-    passes: tuple[PassRun, ...]
+    fifos: tuple[FifoResult, ...] = ()  # with io_stream
     notes: tuple[str, ...] = ()
 
 

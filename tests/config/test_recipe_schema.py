@@ -162,6 +162,15 @@ def test_percentages() -> None:
     assert [percent(text) for text in ("27%", "12.5 %", " 0% ", ".5%")] == [0.27, 0.125, 0.0, 0.005]
 
 
+def test_a_right_recipe_is_read_without_jsonschema(tmp_path: Path) -> None:
+    (tmp_path / "model.h5").touch()
+    (tmp_path / "recipe.yml").write_text("KerasH5: model.h5\nHLSConfig: {Model: {Precision: 'fixed<16,6>'}}\n")
+    load = f"from kbuild.config import *; load_recipe({str(tmp_path / 'recipe.yml')!r})"
+    code = f"import sys; {load}; print('jsonschema' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
 def test_importing_loads_neither_jsonschema_nor_yaml_nor_numpy() -> None:
     code = "import sys, kbuild.config; print([m for m in ('jsonschema', 'yaml', 'numpy') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -467,11 +467,10 @@ def test_everything_that_is_not_supported_is_told_at_once(tmp_path: Path) -> Non
         {**layer("Dense", "fc"), "inbound_nodes": [[["drop", 0, 0, {"attention": [["x", 0, 0]]}]]]},
     )
     assert refused_config(tmp_path, config) == (
-        "9 layers cannot become hardware:\n"
+        "8 layers cannot become hardware:\n"
         '  "x" (InputLayer): has a shape that is not fixed, (None, None, 3); give every axis but the batch a size\n'
         '  "scale" (Lambda): its code is not in the file; write it with Keras layers such as Multiply, Add or '
         "Activation\n"
-        '  "mask" (Masking): masking is not supported; give the model padded sequences of one length and no Masking\n'
         '  "memory" (LSTM): keeps its state between calls; set stateful=False\n'
         '  "lstm" (ConvLSTM2D): this class is not supported; kbuild layers lists those that are\n'
         '  "gate" (mine>Gate): a custom class, its code is not in the file; write it with Keras layers\n'

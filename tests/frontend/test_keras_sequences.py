@@ -29,7 +29,8 @@ from kbuild.passes.context import Context
 from kbuild.passes.pipeline import PIPELINE
 
 DATA = Path(__file__).parent / "data"
-FILES = sorted(DATA.glob("keras?_sequence_*.keras"))
+MADE = ("sequence_*", "operators_0", "attention_0", "wrapped_0")
+FILES = sorted(path for name in MADE for path in DATA.glob(f"keras?_{name}.keras"))
 
 
 def relative_errors(path: Path) -> dict[str, float]:
@@ -52,7 +53,7 @@ def relative_errors(path: Path) -> dict[str, float]:
 
 
 def test_all_files_are_there() -> None:
-    assert len(FILES) == 12
+    assert len(FILES) == 18
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -107,7 +108,8 @@ def built(class_name: str, config: dict[str, Any], keras: int = 3, shape: tuple[
         ),
         ("LSTM", {**LSTM, "recurrent_activation": "step"}, 'no activation "step"; there are'),
         ("LSTM", {**LSTM, "units": 3}, r"the weight cell/bias has shape \(8,\), not \(12,\)"),
-        ("RNN", {"cell": {"class_name": "StackedRNNCells", "config": {}}}, "a cell of class StackedRNNCells"),
+        ("RNN", {"cell": {"class_name": "MyCell", "config": {}}}, "a cell of class MyCell; there are SimpleRNNCell"),
+        ("RNN", {"cell": {"class_name": "StackedRNNCells", "config": {}}}, "a stack of no cells"),
         ("RNN", {"cell": None}, "cell is None, not a serialized layer"),
         ("Bidirectional", {"layer": {"class_name": "Dense", "config": {}}}, "around a layer of class Dense"),
         (
@@ -116,8 +118,8 @@ def built(class_name: str, config: dict[str, Any], keras: int = 3, shape: tuple[
             "stateful is true; set it to false",
         ),
         ("Bidirectional", {"layer": {"class_name": "LSTM", "config": LSTM}, "merge_mode": "max"}, "merge_mode is max"),
-        ("TimeDistributed", {"layer": {"class_name": "Conv1D", "config": {}}}, "around a layer of class Conv1D"),
-        ("Embedding", {"input_dim": 4, "output_dim": 2, "mask_zero": True}, "mask_zero masks the steps after it"),
+        ("TimeDistributed", {"layer": {"class_name": "Lambda", "config": {}}}, "around a layer of class Lambda"),
+        ("Masking", {"mask_value": -1.0}, "mask_value is not 0, so that it changes the steps; fill them with zeros"),
         ("LayerNormalization", {"rms_scaling": True}, "use RMSNormalization"),
         ("LayerNormalization", {"axis": [1, 1]}, "names an axis twice"),
         ("RMSNormalization", {"axis": 1}, "normalizes over others than the last axes"),

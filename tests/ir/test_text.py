@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from kbuild.ir import Graph, GraphError, Layer, Node, Tensor, verify
 from kbuild.ir.files import load, save
 from kbuild.ir.text import TextError, parse, tensors, to_text
 from kbuild.ops import op_class
+from kbuild.ops.constant import Constant
 from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
 from kbuild.ops.lut import Lut
@@ -62,8 +64,20 @@ def test_files_are_reproducible(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         save(example(TYPE), tmp_path / name)
-    for file in ("graph.txt", "tensors.npz"):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    a, b = ({path.relative_to(top): path.read_bytes() for path in top.rglob("*.*")} for top in tmp_path.iterdir())
+    assert a == b
+    assert len(a) > 1
+
+
+@pytest.mark.parametrize("of", [None, TYPE])
+def test_digests_of_files_are_those_of_their_bytes(of: FixedType | None, tmp_path: Path) -> None:
+    wide = Tensor(np.array([1 << 70, -1], dtype=object), FixedType(72, 72))
+    graph = example(of)
+    graph = graph.with_nodes([*graph.nodes, Node("wide", Constant(wide), (), (2,), Layer("wide", "Any"), wide.type)])
+    digests = save(graph, tmp_path)
+    written = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.npy")}
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in written.items()} == digests
+    assert load(tmp_path, op_class) == graph
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbuild.fixed import FixedType, Overflow, Quantization
-from kbuild.ir import OverflowCount, Tensor
+from kbuild.fixed import FixedType, Overflow, Quantization, quantize
+from kbuild.ir import Interval, OverflowCount, Tensor
+from kbuild.ops import accumulate
 from kbuild.ops.dense import Dense
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,6 +84,35 @@ def test_rank_three_equals_rows() -> None:
     y = op.eval([x], [of], FixedType(10, 5), OverflowCount())
     rows = op.eval([x.reshape(10, 4)], [of], FixedType(10, 5), OverflowCount())
     assert (y.reshape(10, 3) == rows).all()
+
+
+@pytest.mark.parametrize("mode", Quantization)
+@pytest.mark.parametrize(("bits", "shift"), [(6, 1), (8, 3), (8, 9), (15, 10), (15, 16), (20, 17), (24, 30), (25, 46)])
+def test_many_rounded_products(mode: Quantization, bits: int, shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More terms than remainders fit into their numbers, several blocks of samples, several matrices at once."""
+    monkeypatch.setattr(accumulate, "_BLOCK", 1 << 9)
+    rng = np.random.default_rng(bits)
+    x, w = (rng.integers(-(1 << bits), 1 << bits, shape) for shape in ((2, 40, 150), (2, 150, 7)))
+    x[:, 0], x[:, 1], w[..., 0] = -(1 << bits), (1 << bits) - 1, -(1 << bits)
+    bias = Tensor(rng.integers(-9, 9, (2, 7)), FixedType(60, 60 - 2 * bits + shift))
+    of = FixedType(bits + 1, 1)
+    accum = FixedType(60, 60 - 2 * bits + shift, True, mode)
+    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
+    wanted = quantize(x[..., np.newaxis] * w[..., np.newaxis, :, :], shift, mode).sum(axis=-2)
+    assert (found == wanted + bias.data[..., np.newaxis, :]).all()
+
+
+def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    weight, of = Tensor(rng.integers(-100, 100, (50, 9)), FixedType(8, 2)), FixedType(5, 2)
+    bounds = Interval(-rng.random(50), rng.random(50))
+    whole = accumulate.exact_sum_bounds(of, weight, None, 10), Dense(weight).interval([bounds])
+    monkeypatch.setattr(accumulate, "_BLOCK", 30)
+    monkeypatch.setattr(accumulate, "PART", 100)
+    split = accumulate.exact_sum_bounds(of, weight, None, 10), Dense(weight).interval([bounds])
+    assert split[0] == whole[0]
+    np.testing.assert_allclose(split[1].low, whole[1].low, rtol=1e-12)
+    np.testing.assert_allclose(split[1].high, whole[1].high, rtol=1e-12)
 
 
 def test_small_values_in_an_array_of_large_ones() -> None:

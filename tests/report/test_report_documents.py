@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from kbuild.errors import StageError
+from kbuild.report import graphs as g
 from kbuild.report import records as r
 from kbuild.report.documents import from_text, to_json, to_text
 from kbuild.resources import resource
@@ -18,7 +19,7 @@ TIMING = r.Timing(112.5, 10.0, True)
 RESOURCES = r.Resources(10, 20, 3, 4, {"lut": 100, "ff": 200, "dsp": 30, "bram": 40})
 ACCURACY = r.Accuracy(50, 0.98, 0.96)
 VALIDATION = r.Validation("accuracy", 0.96, 0.95, True)
-PORT = r.Port("x", (8, 2), "fixed<8,3>")
+PORT = g.Port("x", (8, 2), "fixed<8,3>")
 
 FULL = [
     r.SynthesisReport("yosys", "0.33", "LFE5U-85F-6BG381C", "nextpnr", RESOURCES, TIMING, 12, 1, {"LUT4": 10},
@@ -26,12 +27,13 @@ FULL = [
     r.SimulationReport({"emulate": r.EngineRun(50, 0.01, 0), "csim": r.EngineRun(50, 0.02, 1)},
                        r.DataSet("file", 50, None), REFERENCE,
                        (r.LayerResult("fc1", "fixed<16,6>", 3, 0.5, "Dense", 7),
-                        r.LayerResult("relu", "ufixed<8,4>", 0, None)), 5, 1, ACCURACY, VALIDATION, ("n",)),
-    r.ParseReport("m", "h5", ("model.h5",), (PORT,), (PORT,),
-                  (r.ParsedLayer("fc1", "Dense", ("x",), (4,), 36),), 36, "2.15.0"),
-    r.OptimizeReport("Yosys", "io_parallel", (PORT,), (PORT,),
-                     (r.OptimizedLayer("fc1", "Dense", (4,), {"result": "fixed<16,6>"}, "latency", 1, 32, 0.001),),
-                     (r.PassRun("drop_identity", 7),)),
+                        r.LayerResult("relu", "ufixed<8,4>", 0, None)), 5, 1, ACCURACY, VALIDATION,
+                       (r.FifoResult("stream_x", "process_a", "process_b", 48, 20, 17),), ("n",)),
+    g.ParseReport("m", "h5", ("model.h5",), (PORT,), (PORT,),
+                  (g.ParsedLayer("fc1", "Dense", ("x",), (4,), 36),), 36, "2.15.0"),
+    g.OptimizeReport("Yosys", "io_parallel", (PORT,), (PORT,),
+                     (g.OptimizedLayer("fc1", "Dense", (4,), {"result": "fixed<16,6>"}, "latency", 1, 32, 0.001),),
+                     (g.PassRun("drop_identity", 7),)),
     r.BuildReport("m", "0.1.0", "Yosys", "LFE5U-85F-6BG381C", "io_parallel", 5.0,
                   (r.StageRun("parse", "done", 0.1), r.StageRun("synthesize", "skipped", 0.0, "yosys is not here")),
                   REFERENCE, ACCURACY, VALIDATION, RESOURCES, TIMING, 5, 1,
@@ -40,8 +42,8 @@ FULL = [
 SPARSE = [
     r.SynthesisReport("yosys", "0.33", "x", "yosys", r.Resources(0, 0, 0, 0), r.Timing(None, 5, None)),
     r.SimulationReport({}, r.DataSet("random", 0), r.Reference("keras", 0, None, 0.0, 0.0), ()),
-    r.ParseReport("m", "keras", (), (), (), (), 0),
-    r.OptimizeReport("Vitis", "io_stream", (), (), (), ()),
+    g.ParseReport("m", "keras", (), (), (), (), 0),
+    g.OptimizeReport("Vitis", "io_stream", (), (), (), ()),
     r.BuildReport("m", "0.1.0", "Yosys", "x", "io_parallel", 5, ()),
 ]
 NAMES = ["synthesize", "simulate", "parse", "optimize", "build"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kbuild.emit.hls import quantizers
 from kbuild.emit.hls.contractions import ZERO, conv, dense
 from kbuild.emit.hls.design import (
     Array,
@@ -47,12 +48,14 @@ from kbuild.ops.merge import Merge
 from kbuild.ops.normalize import Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
+from kbuild.ops.quantize import Quantize
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import SimpleRnn
 from kbuild.ops.softmax import Softmax
+from kbuild.ops.step import Step as StepOp
 from kbuild.ops.transpose import Transpose
 
 
@@ -203,6 +206,8 @@ STEPS: dict[type[Op], Callable[..., Step]] = {
     Transpose: transpose,
     Repeat: repeat,
     Interpolate: interpolate,
+    Quantize: quantizers.quantize,
+    StepOp: quantizers.step,
     Affine: _affine,
     Relu: _relu,
     Lut: _lut,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import math
 
 from kbuild.emit.hls.design import Constant
 from kbuild.errors import UnsupportedModel
@@ -44,14 +44,15 @@ def _integer(constant: Constant, value: int) -> str:
 
 def _decimal(constant: Constant, value: int) -> str:
     """C++ reads the shortest decimal that names the double back as the same double."""
-    exact = value * constant.type.lsb
+    fraction = constant.type.fraction
     try:
-        double = float(exact)
+        double = float(value)
+        scaled = math.ldexp(double, -fraction)
     except OverflowError:
         raise _too_wide(constant) from None
-    if Fraction(double) != exact:
+    if int(double) != value or math.ldexp(scaled, fraction) != double:
         raise _too_wide(constant)
-    return repr(double) if value else "0"
+    return repr(scaled) if value else "0"
 
 
 def _too_wide(constant: Constant) -> UnsupportedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Table:
     name: str
     entries: tuple[int, ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Bits of an entry."""
         return width_of(min(self.entries), max(self.entries))

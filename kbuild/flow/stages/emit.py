@@ -19,8 +19,7 @@ class Emit(Stage):
     """firmware/, tb/ and the tool's scripts."""
 
     name = "emit"
-    after = ("optimize",)
-    rooms = ("fixed", "ir", "ops", "emit", "backends", "flow/stages/emit")
+    rooms = ("fixed", "parallel", "ir", "ops", "emit", "backends", "flow/stages/emit")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         return {"graph": build.artifact("optimize").digest, "target": target_of(build.recipe)}
@@ -38,3 +37,6 @@ class Emit(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {name: artifact.path(name) for name in artifact.files}
+
+
+STAGE = Emit()

@@ -13,7 +13,7 @@ from kbuild.flow.inputs import calibration_inputs, calibration_ranges
 from kbuild.flow.output import LOCK_FILE, Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import to_text
-from kbuild.report.records import OptimizedLayer, OptimizeReport, PassRun, Port
+from kbuild.report.graphs import OptimizedLayer, OptimizeReport, PassRun, Port
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -29,9 +29,8 @@ class Optimize(Stage):
     """The graph with fixed-point types, tables and strategies."""
 
     name = "optimize"
-    after = ("parse",)
     rooms = (
-        "fixed", "config", "schemas", "ir", "ops", "passes", "emulate", "emit", "backends", "report",
+        "fixed", "parallel", "config", "schemas", "ir", "ops", "passes", "emulate", "emit", "backends", "report",
         "flow/data", "flow/inputs", "flow/stages/optimize",
     )  # fmt: skip
 
@@ -40,6 +39,7 @@ class Optimize(Stage):
         return {
             "graph": build.artifact("parse").digest,
             "settings": build.settings(),
+            "chosen": build.chosen_settings(),  # depends on which settings are defaults, what values do not tell
             "backend": recipe.backend,
             "part": recipe.part,
             "io_type": recipe.io_type,
@@ -48,7 +48,7 @@ class Optimize(Stage):
             "design": _design(build),
         }
 
-    def make(self, build: Build, folder: Path) -> None:
+    def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.emit import check
         from kbuild.ir.files import save
         from kbuild.passes.pipeline import optimize
@@ -58,22 +58,26 @@ class Optimize(Stage):
             build.graph("parse"), context_of(build), lambda name, made: passes.append(PassRun(name, len(made.nodes)))
         )
         check(graph, build.recipe.backend)
-        save(graph, folder)
+        digests = save(graph, folder)
         (folder / _FILE).write_text(to_text(report_of(graph, build, passes)), encoding="utf-8")
         build.remember(self.name, graph)
+        return digests
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         validation = build.recipe.validation
         return {
-            "lock": lock_text(build.recipe, build.settings()),
+            "lock": lock_text(build.recipe, build.chosen_settings()),
             "data": files_checked(build),
             "metric": [validation.metric, validation.minimum],
         }
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         check_data(build)
-        lock = lock_text(build.recipe, build.settings())
+        lock = lock_text(build.recipe, build.chosen_settings())
         return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
+
+
+STAGE = Optimize()
 
 
 def _design(build: Build) -> list[object]:
@@ -93,6 +97,7 @@ def context_of(build: Build) -> Context:
         io_type=recipe.io_type,
         calibration=calibration_inputs(build),
         ranges=calibration_ranges(recipe, graph),
+        bit_exact=recipe.hls.bit_exact,
     )
 
 

@@ -28,7 +28,6 @@ class Report(Stage):
     """build.json, from the reports of the other stages as they are in OutputDir."""
 
     name = "report"
-    after = ("simulate", "synthesize")
     rooms = ("report", "flow/budget", "flow/stages/report")
 
     def reads(self, build: Build) -> Mapping[str, object]:
@@ -46,6 +45,9 @@ class Report(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {REPORT: artifact.path(_FILE)}
+
+
+STAGE = Report()
 
 
 def _runs(build: Build) -> tuple[StageRun, ...]:

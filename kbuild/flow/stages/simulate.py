@@ -31,11 +31,10 @@ class Simulate(Stage):
     """The engines' results, and how far they are from floating point."""
 
     name = "simulate"
-    after = ("emit",)
     rooms = (
-        "fixed", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report", "reference",
+        "fixed", "parallel", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report", "reference",
         "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
-        "flow/validation",
+        "flow/streams", "flow/validation",
         "flow/stages/simulate",
     )  # fmt: skip
 
@@ -97,6 +96,9 @@ class Simulate(Stage):
         if report.dataset.source == "random":  # over the whole range of the inputs: most models overflow there
             return report.notes
         return [*report.notes, *(overflow_text(layer) for layer in report.layers if layer.overflows)]
+
+
+STAGE = Simulate()
 
 
 def overflow_text(layer: LayerResult) -> str:

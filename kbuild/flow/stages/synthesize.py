@@ -26,7 +26,6 @@ class Synthesize(Stage):
     """Resources, timing, and a bitstream where one is asked for."""
 
     name = "synthesize"
-    after = ("emit",)
     rooms = ("tools", "report", "backends", "config", "emit", "flow/synthesis", "flow/stages/synthesize")
 
     def skip(self, build: Build) -> str | None:
@@ -72,3 +71,6 @@ class Synthesize(Stage):
     def check(self, build: Build, artifact: Artifact) -> None:
         report = from_text(SynthesisReport, artifact.text(_FILE), _FILE)
         budget.demand(budget.lines(build.recipe.budget, report, None))
+
+
+STAGE = Synthesize()

@@ -28,3 +28,6 @@ class Validate(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {}
+
+
+STAGE = Validate()

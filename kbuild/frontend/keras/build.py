@@ -9,8 +9,10 @@ from functools import partial
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.graph_config import MODELS
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.layers import handler_of
+from kbuild.frontend.keras.layers.wrapper import each_step
 from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
@@ -25,7 +27,7 @@ def build_graph(model: ModelSpec, name: str) -> Graph:
     """The verified float graph of a model with its weights. Raises UnsupportedModel."""
     builder = _Builder(model)
     inner = {layer.name: layer for layer in model.layers}
-    inputs = [builder.call_layer(inner[layer], (layer,), ())[0] for layer in model.inputs]
+    inputs = [builder.call_layer(inner[layer], (layer,), (), {})[0] for layer in model.inputs]
     outputs = builder.run(model, (), inputs)
     graph = Graph(name, tuple(builder.nodes), tuple(node.name for node in outputs))
     return verify(move_transposes(graph, builder.layout))
@@ -55,18 +57,22 @@ class _Builder:
         values = {TensorRef(name): node for name, node in zip(model.inputs, inputs, strict=True)}
         for name, number in execution_order(model):
             layer = layers[name]
-            arguments = tuple(_value(values, ref) for ref in layer.calls[number].inputs)
-            for index, node in enumerate(self.call_layer(layer, (*above, name), arguments)):
+            made = layer.calls[number]
+            inputs_of = tuple(_value(values, ref) for ref in made.inputs)
+            for index, node in enumerate(self.call_layer(layer, (*above, name), inputs_of, made.arguments)):
                 values[TensorRef(name, number, index)] = node
         return [_value(values, ref) for ref in model.outputs]
 
-    def call_layer(self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...]) -> list[Node]:
+    def call_layer(
+        self, layer: LayerSpec, path: Path, inputs: tuple[Node, ...], arguments: Mapping[str, object]
+    ) -> list[Node]:
         """Add the nodes of one call of a layer, or of a nested model."""
         config = Config(layer.name, layer.class_name, layer.config, layer.keras)
-        if layer.model is not None:
-            if len(inputs) != len(layer.model.inputs):
-                raise config.error(f"is called with {len(inputs)} inputs and has {len(layer.model.inputs)}")
-            return self.run(layer.model, path, list(inputs))
+        model = layer.model
+        if model is not None and layer.class_name in MODELS:
+            if len(inputs) != len(model.inputs):
+                raise config.error(f"is called with {len(inputs)} inputs and has {len(model.inputs)}")
+            return self.run(model, path, list(inputs))
         handler = handler_of(layer.class_name)
         if handler is None:
             raise config.error("this class is not supported")
@@ -78,7 +84,12 @@ class _Builder:
             self._add,
             partial(self._part_layer, path),
             self._transpose,
+            arguments,
         )
+        if model is not None:
+            if len(model.inputs) != 1 or len(model.outputs) != 1:
+                raise config.error("is around a model with several inputs or outputs; it must have one of each")
+            return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))
 
     def _part_layer(self, path: Path, part: str, class_name: str) -> Layer:

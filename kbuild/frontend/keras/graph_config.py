@@ -1,11 +1,6 @@
 """Sequential and Functional configurations of Keras 2.0 to 3 → `ModelSpec`, without weights.
 
-Functional configurations list for each layer its `inbound_nodes`, one entry for each call:
-
-- Keras 2: `[["dense", 0, 0, {}], ...]`, tensors as (layer, call, index, keyword arguments); early ones lack the fourth;
-- Keras 3: `{"args": [...], "kwargs": {...}}` with tensors as `{"class_name": "__keras_tensor__", "config":
-  {"keras_history": ["dense", 0, 0]}}`.
-
+Functional configurations list for each layer its `inbound_nodes`, one entry for each call, which `calls.py` reads.
 Calls of a nested model are counted from 1 in Keras 2 (a model is born with a call of its own), from 0 in Keras 3; yet
 in Keras 3's `output_layers` those of a nested Functional are counted from 1.
 """
@@ -13,10 +8,12 @@ in Keras 3's `output_layers` those of a nested Functional are counted from 1.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from kbuild.errors import UnsupportedModel
+from kbuild.frontend.keras.calls import RawCall, Reference, read_call, references
+from kbuild.frontend.keras.functions import translated
 from kbuild.frontend.keras.safety import MAX_LAYERS, MAX_NESTING, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
 
@@ -31,7 +28,7 @@ _KERAS_PACKAGES = (
     "tensorflow.python.keras",
     "builtins",
 )
-_WITH_STATES = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional")  # layers called on a sequence and states
+_KNOWN_PACKAGES = ("qkeras", "HGQ")  # their classes have names of their own
 _SHAPE_KEYS = ("batch_shape", "batch_input_shape")
 
 
@@ -86,7 +83,7 @@ def class_of(entry: Mapping[str, object]) -> str:
         package = registered.rpartition(">")[0]
     if not package and isinstance(module, str):
         package = module
-    if package and not _is_keras(package):
+    if package and not _is_keras(package) and package.split(".")[0] not in _KNOWN_PACKAGES:
         return f"{package}>{short}"
     return short
 
@@ -133,8 +130,16 @@ def _layer(entry: Mapping[str, object], calls: tuple[Call, ...], depth: int) -> 
     name = entry.get("name", own)
     if not isinstance(name, str) or not name:
         raise UnsupportedModel(f"a layer of class {quoted(class_name)} has no name")
-    inner = _model(class_name, config, depth + 1) if class_name in MODELS else None
+    inner = _model(class_name, config, depth + 1) if class_name in MODELS else _wrapped_model(class_name, config, depth)
     return LayerSpec(name, class_name, config if isinstance(config, dict) else {}, calls, model=inner)
+
+
+def _wrapped_model(class_name: str, config: object, depth: int) -> ModelSpec | None:
+    """The model that a TimeDistributed applies to each step, if it is one."""
+    wrapped = config.get("layer") if class_name == "TimeDistributed" and isinstance(config, dict) else None
+    if not isinstance(wrapped, dict) or class_of(wrapped) not in MODELS:
+        return None
+    return _model(class_of(wrapped), wrapped.get("config"), depth + 1)
 
 
 def _check_names(layers: tuple[LayerSpec, ...], model: str) -> None:
@@ -168,7 +173,7 @@ def _sequential(config: object, depth: int) -> ModelSpec:
 
 def _input_shape(layer: LayerSpec) -> object:
     """The shape with the batch axis that a first layer was given; None where it was not."""
-    if layer.model is not None:
+    if layer.class_name in MODELS and layer.model is not None:
         inputs = [inner for inner in layer.model.layers if inner.name == layer.model.inputs[0]]
         return _input_shape(inputs[0]) if inputs else None
     for key in _SHAPE_KEYS:
@@ -181,29 +186,12 @@ def _input_shape(layer: LayerSpec) -> object:
 # Functional
 
 
-@dataclass
-class _Reference:
-    """A tensor as the file spells it, before its call is counted from 0."""
-
-    layer: str
-    call: int
-    index: int
-
-
-@dataclass
-class _Node:
-    """One entry of `inbound_nodes`."""
-
-    inputs: list[_Reference] = field(default_factory=list)
-    arguments: dict[str, object] = field(default_factory=dict)
-
-
 def _functional(config: object, depth: int) -> ModelSpec:
     if not isinstance(config, dict):
         raise UnsupportedModel("the configuration of a Functional model is not an object")
     name = str(config.get("name", "model"))
     entries = _layer_list(config.get("layers"), name)
-    nodes: list[list[_Node]] = []
+    nodes: list[list[RawCall]] = []
     keras3 = False
     layers: list[LayerSpec] = []
     for entry in entries:
@@ -212,11 +200,13 @@ def _functional(config: object, depth: int) -> ModelSpec:
         if not isinstance(inbound, list):
             raise UnsupportedModel(f"the inbound_nodes of the layer {quoted(layer.name)} are not a list")
         keras3 = keras3 or any(isinstance(node, dict) and "args" in node for node in inbound)
+        calls = [read_call(node, layer.name, layer.class_name) for node in inbound]
+        layer, calls = translated(layer, calls)
         layers.append(layer)
-        nodes.append([_node(node, layer.name, layer.class_name) for node in inbound])
+        nodes.append(calls)
     _check_names(tuple(layers), name)
-    inputs = [ref.layer for ref in _references(config.get("input_layers"), f"the inputs of the model {quoted(name)}")]
-    outputs = _references(config.get("output_layers"), f"the outputs of the model {quoted(name)}")
+    inputs = [ref.layer for ref in references(config.get("input_layers"), f"the inputs of the model {quoted(name)}")]
+    outputs = references(config.get("output_layers"), f"the outputs of the model {quoted(name)}")
     counts = {layer.name: max(len(calls), 1) for layer, calls in zip(layers, nodes, strict=True)}
     resolve = _Resolver({layer.name: layer for layer in layers}, counts, keras3)
     inbound_bases = resolve.bases([ref for calls in nodes for node in calls for ref in node.inputs], outputs=False)
@@ -232,9 +222,20 @@ def _functional(config: object, depth: int) -> ModelSpec:
     ]
     output_bases = resolve.bases(outputs, outputs=True)
     where = f"outputs of the model {name}"
-    return ModelSpec(
-        name, tuple(built), _inputs(inputs, built, name), tuple(resolve(r, output_bases, where) for r in outputs)
-    )
+    found = tuple(resolve(ref, output_bases, where) for ref in outputs)
+    return ModelSpec(name, _used(built, found), _inputs(inputs, built, name), found)
+
+
+def _used(layers: list[LayerSpec], outputs: tuple[TensorRef, ...]) -> tuple[LayerSpec, ...]:
+    """The layers without functions that no output reads: Keras 3 saves those that compute masks."""
+    by_name = {layer.name: layer for layer in layers}
+    waiting = [ref.layer for ref in outputs]
+    reached = set(waiting)
+    while waiting:
+        sources = {ref.layer for call in by_name[waiting.pop()].calls for ref in call.inputs} - reached
+        reached |= sources
+        waiting += sources
+    return tuple(layer for layer in layers if layer.name in reached or not layer.class_name.startswith("ops."))
 
 
 def _inputs(names: list[str], layers: list[LayerSpec], model: str) -> tuple[str, ...]:
@@ -257,12 +258,12 @@ class _Resolver:
     counts: Mapping[str, int]
     keras3: bool
 
-    def bases(self, references: list[_Reference], outputs: bool) -> dict[str, int]:
+    def bases(self, references: list[Reference], outputs: bool) -> dict[str, int]:
         """The number of the first call of each nested model that is referred to."""
         used: dict[str, set[int]] = {}
         for ref in references:
             layer = self.layers.get(ref.layer)
-            if layer is not None and layer.model is not None:
+            if layer is not None and layer.class_name in MODELS:
                 used.setdefault(ref.layer, set()).add(ref.call)
         found = {}
         for name, calls in used.items():
@@ -271,7 +272,7 @@ class _Resolver:
             found[name] = base if in_range else 1 - base
         return found
 
-    def __call__(self, ref: _Reference, bases: Mapping[str, int], reader: str) -> TensorRef:
+    def __call__(self, ref: Reference, bases: Mapping[str, int], reader: str) -> TensorRef:
         if ref.layer not in self.layers:
             raise UnsupportedModel(f"{quoted(reader)} reads {quoted(ref.layer)}, which is not a layer of the model")
         layer = self.layers[ref.layer]
@@ -283,89 +284,3 @@ class _Resolver:
                 "which the model does not have"
             )
         return TensorRef(ref.layer, call, ref.index)
-
-
-def _node(entry: object, layer: str, class_name: str) -> _Node:
-    """One call. Layers take their tensors in the first argument, recurrent ones their states in the second, and
-    functions of `keras.ops` in any.
-    """
-    node = _Node()
-    if isinstance(entry, dict) and "args" in entry:
-        args, kwargs = entry["args"], entry.get("kwargs") or {}
-        if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise UnsupportedModel(f"a call of the layer {quoted(layer)} has no lists of arguments")
-        arguments = {f"number {number}": argument for number, argument in enumerate(args, 1)} | kwargs
-        for key, argument in sorted(arguments.items(), key=lambda item: item[0] == "initial_state"):
-            positional = (
-                key in ("number 1", "inputs")
-                or (class_name.startswith("ops.") and key.startswith("number "))
-                or (class_name in _WITH_STATES and key in ("sequences", "number 2", "initial_state"))
-            )
-            leaves = list(_leaves(argument))
-            if positional and leaves and all(isinstance(leaf, _Reference) for leaf in leaves):
-                node.inputs += [leaf for leaf in leaves if isinstance(leaf, _Reference)]
-            elif argument is not None:
-                node.arguments[key] = argument
-        return node
-    for leaf in _leaves(entry):
-        if not isinstance(leaf, _Reference):
-            raise UnsupportedModel(f"a call of the layer {quoted(layer)} has the input {quoted(leaf)}, not a tensor")
-        node.inputs.append(leaf)
-    for kwargs in _keyword_arguments(entry):
-        node.arguments |= {key: value for key, value in kwargs.items() if value is not None}
-    return node
-
-
-def _is_legacy_reference(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and all(isinstance(v, int) and not isinstance(v, bool) for v in value[1:3])
-    )
-
-
-def _leaves(value: object) -> Iterator[object]:
-    """References and constants of a nested structure in order; dictionaries by sorted key, as Keras flattens them."""
-    if isinstance(value, list):
-        if _is_legacy_reference(value):
-            constant = value[0] == "_CONSTANT_VALUE"
-            yield f"the constant {value[2]}" if constant else _Reference(value[0], value[1], value[2])
-        else:
-            for item in value:
-                yield from _leaves(item)
-    elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        config = value.get("config")
-        history = config.get("keras_history") if isinstance(config, dict) else None
-        if not _is_legacy_reference(history):
-            raise UnsupportedModel(f"a tensor has the keras_history {quoted(history)}, not [layer, call, index]")
-        yield from _leaves(history)
-    elif isinstance(value, dict) and value.get("class_name") == "__tuple__":
-        yield from _leaves(value.get("items"))
-    elif isinstance(value, dict):
-        for key in sorted(value, key=str):
-            yield from _leaves(value[key])
-    else:
-        yield value
-
-
-def _keyword_arguments(value: object) -> Iterator[Mapping[str, object]]:
-    """The fourth elements of Keras 2's references."""
-    if _is_legacy_reference(value):
-        assert isinstance(value, list)
-        if len(value) == 4 and isinstance(value[3], dict):
-            yield value[3]
-    elif isinstance(value, list):
-        for item in value:
-            yield from _keyword_arguments(item)
-    elif isinstance(value, dict):
-        for key in sorted(value, key=str):
-            yield from _keyword_arguments(value[key])
-
-
-def _references(value: object, what: str) -> list[_Reference]:
-    """`input_layers` and `output_layers`: one reference, a list or a dictionary of them."""
-    leaves = list(_leaves(value)) if value is not None else []
-    if not leaves or not all(isinstance(leaf, _Reference) for leaf in leaves):
-        raise UnsupportedModel(f"{what} are not a list of [layer, call, index]")
-    return [leaf for leaf in leaves if isinstance(leaf, _Reference)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
-from kbuild.ir import Layer, Node, Op, Shape
+from kbuild.frontend.keras.quantizers.exact import exact_tensor
+from kbuild.ir import Layer, Node, Op, Shape, Tensor
 
 AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
 
@@ -19,8 +20,10 @@ AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
 class LayerCall:
     """One call of a layer: its settings and weights, the nodes it reads, and the means to add nodes.
 
+    `arguments` are those of the call that are no inputs; a function has all of its own there (`spec.Call`).
     `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
     from the part's name and class. `add_transpose` adds a change of layout, which is no operation of any layer.
+    `exact`: its weights are those of a quantized model, and kept to the last bit.
     """
 
     config: Config
@@ -30,6 +33,8 @@ class LayerCall:
     add_node: AddNode
     part_layer: Callable[[str, str], Layer]
     add_transpose: Callable[[Node, tuple[int, ...]], Node]
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    exact: bool = False
 
     def error(self, sentence: str) -> UnsupportedModel:
         """A refusal of this layer; the sentence says what to do instead."""
@@ -65,6 +70,10 @@ class LayerCall:
                 f"the weight {name} has shape {found.shape}, not {shape}; are these the weights of this model?"
             )
         return np.asarray(found)
+
+    def constant(self, values: FloatArray) -> Tensor:
+        """A constant of this layer: integers where its weights are quantized, floats until types are resolved else."""
+        return exact_tensor(values) if self.exact else Tensor(values)
 
     def add(self, op: Op, *inputs: Node) -> Node:
         """A node of this layer; it reads the call's inputs unless others are given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,9 +40,11 @@ def _first_sentence(error: Exception) -> str:
 @contextmanager
 def opened(source: Path | bytes) -> Iterator[Folder]:
     """The root of an HDF5 file, open for reading. Raises UnsupportedModel."""
+    size = _checked_size(source)
+    # h5py asks for the machine's kind in a way that has Python start the program `uname` for another thing beside it.
+    vars(platform.uname()).setdefault("processor", "")
     import h5py
 
-    size = _checked_size(source)
     with _guarded():
         file = h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
     with file:

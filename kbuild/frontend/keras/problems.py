@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from kbuild.errors import UnsupportedModel
+from kbuild.frontend.keras.calls import FUNCTIONS
 from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.functions import function_name
 from kbuild.frontend.keras.layers import handler_of
 from kbuild.frontend.keras.layers.core import input_shape
+from kbuild.frontend.keras.masks import REMEDY, masked_readers, reads_mask
 from kbuild.frontend.keras.safety import quoted
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 _CODE = "its code is not in the file"
+_LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
 _REMEDIES = {
     "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",
-    "Masking": "masking is not supported; give the model padded sequences of one length and no Masking",
-    "TFOpLambda": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
-    "SlicingOpLambda": "a slice in the graph; write it with Keras layers",
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
     "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
@@ -37,25 +38,31 @@ _REMEDIES = {
         )
     },
 }
-_HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {"training": (None, False), "mask": (None,)}
+_HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
+    "training": (None, False),
+    "use_causal_mask": (None, False),
+    "return_attention_scores": (None, False, True),
+}
 
 
 def check_supported(model: ModelSpec) -> None:
     """Raise UnsupportedModel that lists every layer that is not supported; return when there is none."""
-    found = list(_problems(model, ""))
+    found = list(_problems(model, "", frozenset(masked_readers(model))))
     if found:
         count = "one layer" if len(found) == 1 else f"{len(found)} layers"
         raise UnsupportedModel(f"{count} cannot become hardware:" + "".join(f"\n  {line}" for line in found))
 
 
-def _problems(model: ModelSpec, above: str) -> Iterator[str]:
+def _problems(model: ModelSpec, above: str, masked: Collection[str]) -> Iterator[str]:
     for layer in model.layers:
         place = f"{above}{layer.name}"
         if layer.model is not None:
-            yield from _problems(layer.model, f"{place}/")
+            yield from _problems(layer.model, f"{place}/", masked)
             problem = _argument_problem(layer)
         else:
             problem = _problem(layer, top=not above and layer.name in model.inputs)
+        if problem is None and place in masked:
+            problem = f"would skip the steps that Masking or mask_zero marks; {REMEDY}"
         if problem is not None:
             yield f"{quoted(place)} ({quoted(layer.class_name)[1:-1]}): {problem}"
 
@@ -65,10 +72,13 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
         return _REMEDIES[layer.class_name]
     if layer.config.get("stateful") is True:
         return "keeps its state between calls; set stateful=False"
+    if layer.class_name in FUNCTIONS:
+        name = quoted(f"tf.{function_name(layer)}")
+        return f"the TensorFlow function {name} in the graph is not supported; {_LAYERS}"
     if ">" in layer.class_name:
         return f"a custom class, {_CODE}; write it with Keras layers"
     if layer.class_name.startswith("ops.") and handler_of(layer.class_name) is None:
-        return "a function of keras.ops in the graph; write it as a Keras layer such as Add or Activation"
+        return f"this function of keras.ops in the graph is not supported; {_LAYERS}"
     if handler_of(layer.class_name) is None:
         return "this class is not supported; kbuild layers lists those that are"
     dtype = layer.config.get("dtype")
@@ -83,10 +93,15 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
 
 
 def _argument_problem(layer: LayerSpec) -> str | None:
+    if layer.class_name.startswith("ops."):
+        return None  # their handlers know their arguments
     for call in layer.calls:
         for key, value in call.arguments.items():
             if key == "training" and value is True:
                 return "is called with training=True; call it without"
-            if value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
+            if key == "mask" or key.endswith("_mask"):
+                if value not in (None, False) and reads_mask(layer):
+                    return f"is called with {quoted(key)[1:-1]}; {REMEDY}"
+            elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
                 return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
     return None

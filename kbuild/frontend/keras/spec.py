@@ -18,8 +18,18 @@ class TensorRef:
 
 
 @dataclass(frozen=True)
+class Slot:
+    """A tensor among the arguments of a function: `Call.inputs[index]`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
 class Call:
-    """One use of a layer: the tensors it reads, and every other argument as it stands in the file."""
+    """One use of a layer: the tensors it reads, and its other arguments as they stand in the file.
+
+    A function (`ops.<name>`) has all of its arguments there, positional ones by number from "1", tensors as `Slot`s.
+    """
 
     inputs: tuple[TensorRef, ...]
     arguments: Mapping[str, object] = field(default_factory=dict)
@@ -30,7 +40,8 @@ class LayerSpec:
     """A layer. `class_name` has no package; a class that is not Keras' own is `package>Class`.
 
     weights: float64 arrays by Keras' names (`kernel`, `bias`, ...), behind the path of a part that owns them, as in
-    `cell/kernel`; model: the inner model of a nested one; keras: the major version that saved it.
+    `cell/kernel`; model: the inner model of a nested one, or of a TimeDistributed around one; keras: the major version
+    that saved it.
     """
 
     name: str

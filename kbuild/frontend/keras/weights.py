@@ -26,7 +26,7 @@ _NUMBERED, _NUMBERED_BEFORE_2_15 = "layers", "_layer_checkpoint_dependencies"
 
 def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
     """The model with the weights of every layer that has some. Raises UnsupportedModel, naming the layers."""
-    wanted = list(_wanted(model, ()))
+    wanted = list(wanted_weights(model))
     stored = root.folder("model_weights") or root
     if stored.texts("layer_names") is not None:
         found = _by_name(wanted, stored)
@@ -40,6 +40,35 @@ def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
     if missing:
         raise UnsupportedModel(_missing(missing, len(wanted), stored.texts("layer_names")))
     return _filled(model, (), found)
+
+
+def filled(model: ModelSpec, found: Found) -> ModelSpec:
+    """The model with weights that were found elsewhere. Raises UnsupportedModel, naming the layers without."""
+    wanted = list(wanted_weights(model))
+    missing = [path for path, _ in wanted if path not in found]
+    if missing:
+        raise UnsupportedModel(_missing(missing, len(wanted), None))
+    return _filled(model, (), found)
+
+
+def wanted_weights(model: ModelSpec) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Layers with weights, and the names of these in Keras' order."""
+    return _wanted(model, ())
+
+
+def assigned(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str, int]:
+    """Which of the weights of a layer each name means, where none but its own are stored. Raises UnsupportedModel.
+
+    They are called as in the files by name, `fc1/kernel` or `kernel`; those of alike parts may be called the same.
+    """
+    if len(stored) != len(names):
+        raise UnsupportedModel(_count(path, names, len(stored)))
+    if _parts(path, names, stored) is not None:
+        return {name: number for number, name in enumerate(names)}
+    chosen = {name: _choose(path, name, stored) for name in names}
+    if None in chosen.values():
+        raise UnsupportedModel(_count(path, names, len(stored)))
+    return {name: stored.index(own) for name, own in chosen.items() if own is not None}
 
 
 Path = tuple[str, ...]  # names of the models that a layer is nested in, then its own
@@ -156,9 +185,12 @@ def _choose(path: Path, name: str, stored: list[str]) -> str | None:
 # By number
 
 
+_OTHER_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}  # classes that are called otherwise when saved
+
+
 def snake_case(class_name: str) -> str:
     """How Keras spells a class in the paths of weights."""
-    name = re.sub(r"\W+", "", class_name)
+    name = re.sub(r"\W+", "", _OTHER_NAMES.get(class_name, class_name))
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
@@ -168,7 +200,8 @@ def _by_number(model: ModelSpec, root: Folder, above: Path) -> Found:
     for layer, folder in _numbered(model, root):
         path = (*above, layer.name)
         if layer.model is not None:
-            found |= _by_number(layer.model, folder, path)
+            inner = folder.folder("layer") if layer.class_name == "TimeDistributed" else folder
+            found |= {} if inner is None else _by_number(layer.model, inner, path)
         elif names := _names(layer):
             arrays = _variables(path, names, folder)
             if arrays is not None:
@@ -201,7 +234,7 @@ def _variables(path: Path, names: tuple[str, ...], folder: Folder) -> dict[str, 
         parts.setdefault(name.rpartition("/")[0], []).append(name)
     found: dict[str, FloatArray] = {}
     for part, own in parts.items():
-        owner = folder.folder(part) if part else folder
+        owner = (folder.folder(part) or folder.folder(f"_{part}")) if part else folder
         arrays = None if owner is None else _numbered_variables(path, tuple(own), owner, bool(part))
         if arrays is None:
             return None

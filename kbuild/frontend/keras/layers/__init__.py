@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,25 +19,31 @@ class Support:
     note: str
 
 
+_COMMON = ("core", "activation")  # looked into first: many models need no other module
+
+
 @cache
-def _families() -> dict[str, dict[str, Handler]]:
-    """The handlers of every module of this package, by its name."""
-    found: dict[str, dict[str, Handler]] = {}
-    for info in pkgutil.iter_modules(__path__):
-        found[info.name] = importlib.import_module(f"{__name__}.{info.name}").HANDLERS
-    return found
+def _families() -> tuple[str, ...]:
+    """The names of this package's modules."""
+    return tuple(sorted((info.name for info in pkgutil.iter_modules(__path__)), key=lambda name: name not in _COMMON))
+
+
+@cache
+def _handlers(family: str) -> Mapping[str, Handler]:
+    handlers: Mapping[str, Handler] = importlib.import_module(f"{__name__}.{family}").HANDLERS
+    return handlers
 
 
 def handler_of(class_name: str) -> Handler | None:
-    """The handler of a Keras class, or None."""
-    return next((handlers[class_name] for handlers in _families().values() if class_name in handlers), None)
+    """The handler of a Keras class, or None. Imports no module that comes after the one that has it."""
+    return next((found for family in _families() if (found := _handlers(family).get(class_name)) is not None), None)
 
 
 def supported_layers() -> dict[str, Support]:
     """All supported Keras classes in alphabetical order."""
     found = {
         class_name: Support(family, handler.note)
-        for family, handlers in _families().items()
-        for class_name, handler in handlers.items()
+        for family in _families()
+        for class_name, handler in _handlers(family).items()
     }
     return dict(sorted(found.items()))

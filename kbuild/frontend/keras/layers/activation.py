@@ -9,6 +9,7 @@ import numpy as np
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layout import over_last_axis
+from kbuild.frontend.keras.operands import function, on_tensor, tensor
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Tensor
 from kbuild.ops.identity import Identity
@@ -147,11 +148,16 @@ def _elu(call: LayerCall) -> Node:
     return call.add(Lut("elu", (call.config.number("alpha", 1.0),)), call.input)
 
 
+def _celu(call: LayerCall) -> Node:
+    return call.add(Lut("celu", (call.config.number("alpha", 1.0),)), call.input)
+
+
 def _operator(name: str) -> Callable[[LayerCall], Node]:
-    """A function of `keras.ops` without arguments."""
+    """A function of `keras.ops` without settings."""
 
     def build(call: LayerCall) -> Node:
-        return call.add(function_of(call, name, len(call.shape)), call.input)
+        x = tensor(call)
+        return call.add(function_of(call, name, len(x.shape)), x)
 
     return build
 
@@ -172,7 +178,6 @@ def _softmax(call: LayerCall) -> Node:
     return over_last_axis(call, call.axis(axes[0]), lambda inner: inner.add(Softmax()))
 
 
-_OPERATOR_NOTE = "of keras.ops"
 _OPERATORS = {
     "Exp": "exponential",
     "HardSigmoid": "hard_sigmoid",
@@ -199,8 +204,9 @@ HANDLERS = {
     "ThresholdedReLU": Handler(_thresholded_relu, "any theta"),
     "ELU": Handler(_elu, "any alpha"),
     "Softmax": Handler(_softmax, "over any one axis"),
-    "ops.Gelu": Handler(_gelu, "of keras.ops, exact or approximate"),
-    "ops.Elu": Handler(_elu, "of keras.ops, any alpha"),
-    "ops.LeakyRelu": Handler(_leaky_relu_operator, "of keras.ops, any slope"),
-    "ops.Softmax": Handler(_softmax, "of keras.ops, over any one axis"),
-} | {f"ops.{name}": Handler(_operator(function), _OPERATOR_NOTE) for name, function in _OPERATORS.items()}
+    "ops.Gelu": function(on_tensor(_gelu), "of keras.ops, exact or approximate", settings=("approximate",)),
+    "ops.Elu": function(on_tensor(_elu), "of keras.ops, any alpha", settings=("alpha",)),
+    "ops.Celu": function(on_tensor(_celu), "of keras.ops, any alpha", settings=("alpha",)),
+    "ops.LeakyRelu": function(on_tensor(_leaky_relu_operator), "of keras.ops, any slope", settings=("negative_slope",)),
+    "ops.Softmax": function(on_tensor(_softmax), "of keras.ops, over any one axis", settings=("axis",)),
+} | {f"ops.{name}": function(_operator(named), "of keras.ops") for name, named in _OPERATORS.items()}

@@ -56,7 +56,7 @@ def check_size(call: LayerCall, lengths: Sizes, padding: Pairs) -> None:
 
 
 def _bias(call: LayerCall, outputs: int) -> Tensor | None:
-    return Tensor(call.weight("bias", (outputs,))) if call.config.flag("use_bias", True) else None
+    return call.constant(call.weight("bias", (outputs,))) if call.config.flag("use_bias", True) else None
 
 
 def _extent(kernel: Sizes, dilation: Sizes) -> Sizes:
@@ -70,7 +70,7 @@ def _add_conv(call: LayerCall, kernel: Sizes, weight: FloatArray, bias: Tensor |
     padding = padding_of(call, spatial_shape(call, rank), _extent(kernel, dilation), strides)
     return call.add(
         Conv(
-            Tensor(weight),
+            call.constant(weight),
             bias,
             strides=strides,
             padding=padding,
@@ -126,7 +126,7 @@ def _separable(rank: int) -> Build:
         ones = (1,) * rank
         weight = call.weight("pointwise_kernel", (*ones, first.shape[-1], filters))
         pointwise = Conv(
-            Tensor(weight),
+            call.constant(weight),
             _bias(call, filters),
             strides=ones,
             padding=((0, 0),) * rank,
@@ -153,7 +153,7 @@ def _transposed(rank: int) -> Build:
         check_size(call, tuple((n - 1) * s + 1 for n, s in zip(lengths, strides, strict=True)), padding)
         return call.add(
             Conv(
-                Tensor(mirrored),
+                call.constant(mirrored),
                 _bias(call, filters),
                 strides=(1,) * rank,
                 padding=padding,
@@ -194,13 +194,22 @@ def _transposed_pair(size: int, stride: int, extra: int | None, same: bool) -> t
     return low, total - low
 
 
+# What makes a layer of a kind over so many spatial axes of a channels-last value
+KINDS: dict[str, Callable[[int], Build]] = {
+    "Conv": _conv,
+    "DepthwiseConv": _depthwise,
+    "SeparableConv": _separable,
+    "ConvTranspose": _transposed,
+}
+
+
 def _activated(build: Build) -> Build:
     """The layer and then its activation, which sees the layout that the model has."""
     inner = channels_last(build)
     return lambda call: add_activation(call, inner(call))
 
 
-def _weights(*kernels: str) -> Callable[[Config], tuple[str, ...]]:
+def kernel_weights(*kernels: str) -> Callable[[Config], tuple[str, ...]]:
     return lambda config: (*kernels, "bias") if config.flag("use_bias", True) else kernels
 
 
@@ -211,22 +220,29 @@ _NOTES = {
     "ConvTranspose": "strides, padding, output_padding, dilation, either data_format",
 }
 
+# Without the activation, on channels-last values.
+PLAIN: dict[str, Build] = {
+    **{f"Conv{n}D": _conv(n) for n in (1, 2)},
+    **{f"DepthwiseConv{n}D": _depthwise(n) for n in (1, 2)},
+    **{f"SeparableConv{n}D": _separable(n) for n in (1, 2)},
+    **{f"Conv{n}DTranspose": _transposed(n) for n in (1, 2)},
+}
+KERNELS: dict[str, tuple[str, ...]] = {
+    "Conv": ("kernel",),
+    "DepthwiseConv": ("depthwise_kernel",),
+    "SeparableConv": ("depthwise_kernel", "pointwise_kernel"),
+    "ConvTranspose": ("kernel",),
+}
+
+
+def family_of(name: str) -> str:
+    """The class of a convolution without the number of its axes."""
+    return name.replace("1D", "").replace("2D", "")
+
+
 HANDLERS = {
-    **{f"Conv{n}D": Handler(_activated(_conv(n)), _NOTES["Conv"], _weights("kernel")) for n in (1, 2)},
-    **{
-        f"DepthwiseConv{n}D": Handler(_activated(_depthwise(n)), _NOTES["DepthwiseConv"], _weights("depthwise_kernel"))
-        for n in (1, 2)
-    },
-    **{
-        f"SeparableConv{n}D": Handler(
-            _activated(_separable(n)), _NOTES["SeparableConv"], _weights("depthwise_kernel", "pointwise_kernel")
-        )
-        for n in (1, 2)
-    },
-    **{
-        f"Conv{n}DTranspose": Handler(_activated(_transposed(n)), _NOTES["ConvTranspose"], _weights("kernel"))
-        for n in (1, 2)
-    },
+    name: Handler(_activated(build), _NOTES[family_of(name)], kernel_weights(*KERNELS[family_of(name)]))
+    for name, build in PLAIN.items()
 }
 # Keras' other names of the same classes
 HANDLERS |= {name.replace("Conv", "Convolution"): HANDLERS[name] for name in ("Conv1D", "Conv2D")}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layout import channels_last
 from kbuild.frontend.keras.safety import MAX_ELEMENTS
-from kbuild.ir import Node, Tensor
+from kbuild.ir import Node, Shape
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
@@ -41,16 +42,20 @@ def _input(call: LayerCall) -> Node:
     return call.add(Input(input_shape(call.config)))
 
 
-def _dense_weights(config: Config) -> tuple[str, ...]:
+def dense_weights(config: Config) -> tuple[str, ...]:
     return ("kernel", "bias") if config.flag("use_bias", True) else ("kernel",)
 
 
-def _dense(call: LayerCall) -> Node:
-    """y = activation(x @ kernel + bias) over the last axis; kernel [K, N], bias [N]."""
+def dense(call: LayerCall) -> Node:
+    """y = x @ kernel + bias over the last axis; kernel [K, N], bias [N]."""
     units = call.config.integer("units")
     kernel = call.weight("kernel", (call.shape[-1], units))
-    bias = Tensor(call.weight("bias", (units,))) if call.config.flag("use_bias", True) else None
-    return add_activation(call, call.add(Dense(Tensor(kernel), bias)))
+    bias = call.constant(call.weight("bias", (units,))) if call.config.flag("use_bias", True) else None
+    return call.add(Dense(call.constant(kernel), bias))
+
+
+def _dense(call: LayerCall) -> Node:
+    return add_activation(call, dense(call))
 
 
 def _activation(call: LayerCall) -> Node:
@@ -61,14 +66,21 @@ def _identity(call: LayerCall) -> Node:
     return call.add(Identity(), call.input)
 
 
+def _masking(call: LayerCall) -> Node:
+    """Steps whose elements all have the value become zero, which they are where it is zero. `masks.py` has the rest."""
+    if call.config.number("mask_value", 0.0) != 0:
+        raise call.error("mask_value is not 0, so that it changes the steps; fill them with zeros before the model")
+    return call.add(Identity(), call.input)
+
+
 @channels_last
 def _flatten(call: LayerCall) -> Node:
     return call.add(Reshape((math.prod(call.shape),)), call.input)
 
 
-def _reshape(call: LayerCall) -> Node:
-    target = call.config.integers("target_shape")
-    size = math.prod(call.shape)
+def filled(call: LayerCall, shape: Shape, target: Sequence[int | None], what: str) -> Shape:
+    """A target shape in which one size may be None or -1, for the elements of a value of shape `shape`."""
+    size = math.prod(shape)
     known = math.prod(n for n in target if n is not None and n != -1)
     free = sum(n in (None, -1) for n in target)
     if (
@@ -77,19 +89,25 @@ def _reshape(call: LayerCall) -> Node:
         or (size % known if free else size != known)
         or any(n is not None and n < -1 for n in target)
     ):
-        raise call.error(f"target_shape {target} does not hold the elements of an input of shape {call.shape}")
-    return call.add(Reshape(tuple(size // known if n is None or n == -1 else n for n in target)), call.input)
+        raise call.error(f"{what} {tuple(target)} does not hold the elements of an input of shape {shape}")
+    return tuple(size // known if n is None or n == -1 else n for n in target)
+
+
+def _reshape(call: LayerCall) -> Node:
+    target = filled(call, call.shape, call.config.integers("target_shape"), "target_shape")
+    return call.add(Reshape(target), call.input)
 
 
 _TRAINING_ONLY = Handler(_identity, "acts in training only: dropped")
 
 HANDLERS = {
     "InputLayer": Handler(_input, "every size but the batch is fixed"),
-    "Dense": Handler(_dense, "inputs of any rank; any supported activation", _dense_weights),
+    "Dense": Handler(_dense, "inputs of any rank; any supported activation", dense_weights),
     "Activation": Handler(_activation, "every supported activation by name"),
     "Flatten": Handler(_flatten, "inputs of any rank, either data_format"),
     "Reshape": Handler(_reshape, "one size may be -1"),
     "Identity": Handler(_identity, "dropped"),
+    "Masking": Handler(_masking, "mask_value 0 where no layer after it reads the mask: dropped"),
     "Dropout": _TRAINING_ONLY,
     "SpatialDropout1D": _TRAINING_ONLY,
     "SpatialDropout2D": _TRAINING_ONLY,

@@ -9,10 +9,6 @@ from kbuild.ops.gather import Gather
 
 def _embedding(call: LayerCall) -> Node:
     """Row x of `embeddings` [input_dim, output_dim]."""
-    if call.config.flag("mask_zero", False):
-        raise call.error(
-            "mask_zero masks the steps after it; set mask_zero=False and train with sequences of one length"
-        )
     if call.config.has("quantization_config"):
         raise call.error("its weights are quantized by Keras; save the model before model.quantize()")
     shape = call.config.integer("input_dim"), call.config.integer("output_dim")
@@ -20,5 +16,9 @@ def _embedding(call: LayerCall) -> Node:
 
 
 HANDLERS = {
-    "Embedding": Handler(_embedding, "indices outside saturate; no mask_zero", lambda config: ("embeddings",)),
+    "Embedding": Handler(
+        _embedding,
+        "indices outside saturate; mask_zero where no layer after it reads the mask",
+        lambda config: ("embeddings",),
+    ),
 }

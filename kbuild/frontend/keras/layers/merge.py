@@ -24,18 +24,6 @@ def _merge(operation: str) -> Callable[[LayerCall], Node]:
     return build
 
 
-def _operator(operation: str) -> Callable[[LayerCall], Node]:
-    """A function of `keras.ops`, also written as an operator. Unlike a layer it broadcasts the batch axis too."""
-    layer = _merge(operation)
-
-    def build(call: LayerCall) -> Node:
-        if len(call.inputs) != 2 or len(call.inputs[0].shape) != len(call.inputs[1].shape):
-            raise call.error("needs two inputs of equal rank; use the Keras layer of this name")
-        return layer(call)
-
-    return build
-
-
 def _concatenate(call: LayerCall) -> Node:
     if not call.inputs:
         raise call.error("is called without inputs")
@@ -43,7 +31,6 @@ def _concatenate(call: LayerCall) -> Node:
 
 
 _NOTE = "two or more inputs, broadcast where shapes differ"
-_OPERATOR_NOTE = "of keras.ops, or an operator such as x + y: two tensors of equal rank"
 
 HANDLERS = {
     "Add": Handler(_merge("add"), _NOTE),
@@ -53,9 +40,4 @@ HANDLERS = {
     "Maximum": Handler(_merge("maximum"), _NOTE),
     "Minimum": Handler(_merge("minimum"), _NOTE),
     "Concatenate": Handler(_concatenate, "any axis"),
-    "ops.Add": Handler(_operator("add"), _OPERATOR_NOTE),
-    "ops.Subtract": Handler(_operator("subtract"), _OPERATOR_NOTE),
-    "ops.Multiply": Handler(_operator("multiply"), _OPERATOR_NOTE),
-    "ops.Maximum": Handler(_operator("maximum"), _OPERATOR_NOTE),
-    "ops.Minimum": Handler(_operator("minimum"), _OPERATOR_NOTE),
 }

@@ -15,13 +15,13 @@ from kbuild.ops.normalize import Normalize
 _SMALLEST_SQUARE = 1e-12  # of a vector that UnitNormalization divides by
 
 
-def _weights(config: Config) -> tuple[str, ...]:
+def batch_weights(config: Config) -> tuple[str, ...]:
     gamma = ("gamma",) if config.flag("scale", True) else ()
     beta = ("beta",) if config.flag("center", True) else ()
     return (*gamma, *beta, "moving_mean", "moving_variance")
 
 
-def _batch_normalization(call: LayerCall) -> Node:
+def batch_normalization(call: LayerCall) -> Node:
     """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta along one axis, as x * scale + bias in float64."""
     config = call.config
     axes = config.integers("axis") if isinstance(config.raw("axis"), list) else (config.integer("axis", -1),)
@@ -113,7 +113,7 @@ def _group_normalization(call: LayerCall) -> Node:
     return call.add(op, call.input)
 
 
-_BATCH_NORMALIZATION = Handler(_batch_normalization, "any axis; scale and center on or off", _weights)
+_BATCH_NORMALIZATION = Handler(batch_normalization, "any axis; scale and center on or off", batch_weights)
 
 HANDLERS = {
     "LayerNormalization": Handler(_layer_normalization, "any axes; scale and center on or off", _used),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.convolution import padding_of, spatial_shape
@@ -32,17 +34,29 @@ def _global_pool(operation: str, rank: int) -> Build:
     return build
 
 
+# What makes a layer of a kind over so many spatial axes of a channels-last value
+KINDS: dict[str, Callable[[int], Build]] = {
+    "MaxPooling": partial(_pool, "max"),
+    "AveragePooling": partial(_pool, "average"),
+}
+
 _NOTE = "pool_size, strides, padding valid or same, either data_format"
 _GLOBAL_NOTE = "keepdims, either data_format"
 
-HANDLERS = {
-    f"{word}Pooling{rank}D": Handler(channels_last(_pool(operation, rank)), _NOTE)
+# On channels-last values.
+PLAIN: dict[str, Build] = {
+    f"{word}Pooling{rank}D": _pool(operation, rank)
     for word, operation in (("Max", "max"), ("Average", "average"))
     for rank in (1, 2)
 } | {
-    f"Global{word}Pooling{rank}D": Handler(channels_last(_global_pool(operation, rank)), _GLOBAL_NOTE)
+    f"Global{word}Pooling{rank}D": _global_pool(operation, rank)
     for word, operation in (("Max", "max"), ("Average", "mean"))
     for rank in (1, 2)
+}
+
+HANDLERS = {
+    name: Handler(channels_last(build), _GLOBAL_NOTE if name.startswith("Global") else _NOTE)
+    for name, build in PLAIN.items()
 }
 # Keras' other names of the same classes
 HANDLERS |= {

@@ -25,13 +25,34 @@ _CELLS = ("SimpleRNN", "LSTM", "GRU")
 _MERGES = {"sum": "add", "mul": "multiply", "ave": "average"}
 
 
-def _cell(config: Config) -> Config:
-    """The settings of the cell of a recurrent layer, whose class is one of `_CELLS`."""
+def _cells(config: Config) -> dict[str, Config]:
+    """The settings of the cells of a recurrent layer, by the paths of their weights. Their classes are of `_CELLS`.
+
+    A stack of cells computes step by step what layers one after the other compute.
+    """
     if config.class_name in _CELLS:
-        return config
+        return {"cell": config}
     if config.class_name != "RNN":
         raise config.error(f"around a layer of class {config.class_name}, which is not one of {', '.join(_CELLS)}, RNN")
     cell = config.inner("cell")
+    if cell.class_name != "StackedRNNCells":
+        return {"cell": _cell(config, cell)}
+    if cell.has("reverse_state_order") and cell.flag("reverse_state_order", False):
+        raise config.error("reverse_state_order is true; set it to false")
+    given = cell.raw("cells")
+    entries = given if isinstance(given, list) else []
+    found: dict[str, Config] = {}
+    for entry in entries:
+        one = _cell(config, Config(config.layer, "StackedRNNCells", {"cell": entry}, config.keras).inner("cell"))
+        stem = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}[one.class_name]
+        number = sum(path.startswith(f"cell/cells/{stem}") for path in found)
+        found[f"cell/cells/{stem}_{number}" if number else f"cell/cells/{stem}"] = one
+    if not found:
+        raise config.error("a stack of no cells")
+    return found
+
+
+def _cell(config: Config, cell: Config) -> Config:
     name = cell.class_name.removesuffix("Cell")
     if name not in _CELLS:
         raise config.error(f"a cell of class {cell.class_name}; there are {', '.join(f'{c}Cell' for c in _CELLS)}")
@@ -39,9 +60,11 @@ def _cell(config: Config) -> Config:
 
 
 def _cell_weights(config: Config, prefix: str = "") -> tuple[str, ...]:
-    bias = ("bias",) if _cell(config).flag("use_bias", True) else ()
-    names = ("kernel", "recurrent_kernel", *bias)
-    return tuple(f"{prefix}cell/{name}" for name in names)
+    found: list[str] = []
+    for path, cell in _cells(config).items():
+        names = ("kernel", "recurrent_kernel", *(("bias",) if cell.flag("use_bias", True) else ()))
+        found += [f"{prefix}{path}/{name}" for name in names]
+    return tuple(found)
 
 
 def _function(call: LayerCall, cell: Config, key: str, default: str) -> Function:
@@ -62,18 +85,14 @@ def _function(call: LayerCall, cell: Config, key: str, default: str) -> Function
     raise call.error(f"{key} is {name}, which is not a function of single elements")
 
 
-def _op(call: LayerCall, layer: Config, prefix: str, features: int) -> Recurrent:
-    """The operation of a recurrent layer on inputs with so many features; its weights' names begin with the prefix."""
-    cell = _cell(layer)
-    for key in ("stateful", "time_major"):
-        if layer.has(key) and layer.flag(key, False):
-            raise call.error(f"{key} is true; set it to false")
+def _op(call: LayerCall, cell: Config, path: str, features: int) -> Recurrent:
+    """The operation of a cell on a sequence of so many features; its weights' names begin with the path."""
     units, gates = cell.integer("units"), {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}[cell.class_name]
     reset_after = cell.class_name == "GRU" and cell.flag("reset_after", False)
     bias = further = None
     if cell.flag("use_bias", True):
         shape = (2, gates * units) if reset_after else (gates * units,)
-        values = call.weight(f"{prefix}cell/bias", shape)
+        values = call.weight(f"{path}/bias", shape)
         bias, further = (Tensor(values[0]), Tensor(values[1])) if reset_after else (Tensor(values), None)
     activation, params = _function(call, cell, "activation", "tanh")
     kinds: dict[str, Callable[..., Recurrent]] = {
@@ -83,14 +102,12 @@ def _op(call: LayerCall, layer: Config, prefix: str, features: int) -> Recurrent
     }
     make = partial(
         kinds[cell.class_name],
-        weight=Tensor(call.weight(f"{prefix}cell/kernel", (features, gates * units))),
-        recurrent_weight=Tensor(call.weight(f"{prefix}cell/recurrent_kernel", (units, gates * units))),
+        weight=Tensor(call.weight(f"{path}/kernel", (features, gates * units))),
+        recurrent_weight=Tensor(call.weight(f"{path}/recurrent_kernel", (units, gates * units))),
         bias=bias,
         recurrent_bias=further,
         activation=activation,
         activation_params=params,
-        go_backwards=layer.flag("go_backwards", False),
-        return_sequences=layer.flag("return_sequences", False),
     )
     if cell.class_name == "SimpleRNN":
         return make()
@@ -98,28 +115,48 @@ def _op(call: LayerCall, layer: Config, prefix: str, features: int) -> Recurrent
     return make(recurrent_activation=gate, recurrent_params=gate_params)
 
 
-def _results(call: LayerCall, layer: Config, op: Recurrent, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The node of the layer's value, and with `return_state` those of its last states."""
-    value = call.add(op, *inputs)
-    if not layer.flag("return_state", False):
-        return (value,)
-    last = [
-        value
-        if number == 0 and not op.return_sequences
-        else call.add(replace(op, output=number, return_sequences=False, flip=False), *inputs)
-        for number in range(op.states)
-    ]
+def _results(
+    call: LayerCall, layer: Config, prefix: str, inputs: tuple[Node, ...], flip: bool = False
+) -> tuple[Node, ...]:
+    """The node of a recurrent layer's value, and with `return_state` those of the last states of its cells.
+
+    inputs: the sequence and the initial states of all cells, or none; flip: a returned sequence is reversed.
+    """
+    for key in ("stateful", "time_major"):
+        if layer.has(key) and layer.flag(key, False):
+            raise call.error(f"{key} is true; set it to false")
+    if not inputs or len(inputs[0].shape) != 2:
+        raise call.error("needs an input of shape (steps, features)")
+    value, initial = inputs[0], list(inputs[1:])
+    last: list[Node] = []
+    cells = _cells(layer)
+    for number, (path, cell) in enumerate(cells.items(), 1):
+        sequences = number < len(cells) or layer.flag("return_sequences", False)
+        op = replace(
+            _op(call, cell, f"{prefix}{path}", value.shape[1]),
+            go_backwards=number == 1 and layer.flag("go_backwards", False),
+            return_sequences=sequences,
+            flip=flip and sequences and number == len(cells),
+        )
+        given = (value, *(initial[: op.states] if number < len(cells) else initial))
+        initial = initial[op.states :]
+        value = call.add(op, *given)
+        if layer.flag("return_state", False):
+            last += _last_states(call, op, given, value)
     return value, *last
 
 
-def _features(call: LayerCall) -> int:
-    if not call.inputs or len(call.inputs[0].shape) != 2:
-        raise call.error("needs an input of shape (steps, features)")
-    return call.inputs[0].shape[1]
+def _last_states(call: LayerCall, op: Recurrent, given: tuple[Node, ...], value: Node) -> list[Node]:
+    return [
+        value
+        if number == 0 and not op.return_sequences
+        else call.add(replace(op, output=number, return_sequences=False, flip=False), *given)
+        for number in range(op.states)
+    ]
 
 
 def _recurrent(call: LayerCall) -> tuple[Node, ...]:
-    return _results(call, call.config, _op(call, call.config, "", _features(call)), call.inputs)
+    return _results(call, call.config, "", call.inputs)
 
 
 def _bidirectional(call: LayerCall) -> tuple[Node, ...]:
@@ -130,15 +167,14 @@ def _bidirectional(call: LayerCall) -> tuple[Node, ...]:
     else:
         mirrored = {**forward.values, "go_backwards": not forward.flag("go_backwards", False)}
         backward = Config(forward.layer, forward.class_name, mirrored, forward.keras)
-    features, half = _features(call), (len(call.inputs) + 1) // 2
+    half = (len(call.inputs) + 1) // 2
     x, first, second = call.inputs[:1], call.inputs[1:half], call.inputs[half:]
     if len(first) != len(second):
         raise call.error(
             f"is called with {len(call.inputs) - 1} initial states, which are not as many for each direction"
         )
-    ahead = _results(call, forward, _op(call, forward, "forward_layer/", features), (*x, *first))
-    back = _op(call, backward, "backward_layer/", features)
-    behind = _results(call, backward, replace(back, flip=back.return_sequences), (*x, *second))
+    ahead = _results(call, forward, "forward_layer/", (*x, *first))
+    behind = _results(call, backward, "backward_layer/", (*x, *second), flip=True)
     return *_merged(call, ahead[0], behind[0]), *ahead[1:], *behind[1:]
 
 
@@ -176,7 +212,7 @@ HANDLERS = {
     "SimpleRNN": _handler(_recurrent, _NOTE, _cell_weights),
     "LSTM": _handler(_recurrent, _NOTE, _cell_weights),
     "GRU": _handler(_recurrent, f"reset_after or not, {_NOTE}", _cell_weights),
-    "RNN": _handler(_recurrent, f"around a SimpleRNNCell, LSTMCell or GRUCell, {_NOTE}", _cell_weights),
+    "RNN": _handler(_recurrent, f"around SimpleRNNCell, LSTMCell, GRUCell or a stack of them, {_NOTE}", _cell_weights),
     "Bidirectional": _handler(
         _bidirectional, "around SimpleRNN, LSTM, GRU or RNN; every merge_mode", _bidirectional_weights
     ),

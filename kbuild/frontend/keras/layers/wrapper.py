@@ -1,14 +1,27 @@
-"""TimeDistributed: a layer applied to each step, which for most layers is the same layer with one axis more."""
+"""TimeDistributed: a layer or a model applied to each step of a sequence.
+
+Many layers do the same to each step when they are given one axis more: those that act on single elements or along the
+last axis, and convolutions and poolings, for which the steps are a spatial axis that they do not look along. Every
+other layer, and every model, is there once for each step, with the same weights.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layers import convolution, pooling
+from kbuild.frontend.keras.layers.activation import add_activation
+from kbuild.frontend.keras.layers.core import filled
+from kbuild.frontend.keras.layout import over_last_axis
 from kbuild.ir import Node
+from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.pad import Pad
 from kbuild.ops.reshape import Reshape
 
 _PREFIX = "layer/"
@@ -32,22 +45,21 @@ _LAST_AXIS = (
     "Embedding",
 )
 _WITH_AXIS = {"BatchNormalization": -1, "LayerNormalization": -1, "UnitNormalization": -1, "Softmax": -1}  # defaults
-_RESHAPES = ("Flatten", "Reshape")
-_SUPPORTED = (*_LAST_AXIS, *_WITH_AXIS, *_RESHAPES)
+_SPATIAL = re.compile(r"(Depthwise|Separable)?Conv[12]D(Transpose)?|(Max|Average)Pooling[12]D")
+_SIZES = {"kernel_size": 1, "pool_size": 2, "strides": 1, "dilation_rate": 1}  # with their defaults
+_UNITS = {**dict.fromkeys(_SIZES, 1), "output_padding": 0}  # what they are along the steps
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def _inner(config: Config) -> tuple[Config, Handler]:
-    """The settings of the inner layer, with axes counted for one axis more, and its handler."""
+    """The settings of the inner layer and its handler."""
     from kbuild.frontend.keras.layers import handler_of  # this module is one of those that it lists
 
     inner = config.inner("layer")
     handler = handler_of(inner.class_name)
-    if inner.class_name not in _SUPPORTED or handler is None:
-        raise config.error(f"around a layer of class {inner.class_name}; there are {', '.join(_SUPPORTED)}")
-    if inner.class_name not in _WITH_AXIS:
-        return inner, handler
-    values = {**inner.values, "axis": _shifted(inner.values.get("axis", _WITH_AXIS[inner.class_name]))}
-    return Config(config.layer, inner.class_name, values, config.keras), handler
+    if handler is None or inner.class_name == "InputLayer" or inner.class_name.startswith("ops."):
+        raise config.error(f"around a layer of class {inner.class_name[:60]}, which is not supported")
+    return inner, handler
 
 
 def _shifted(axis: object) -> object:
@@ -63,23 +75,61 @@ def _time_distributed(call: LayerCall) -> Node:
     inner, handler = _inner(call.config)
     if len(call.shape) < 2:
         raise call.error("needs an input with an axis beside the steps")
-    if inner.class_name == "Flatten":
+    weights = {name.removeprefix(_PREFIX): values for name, values in call.weights.items()}
+    each = replace(call.configured(inner), weights=weights, arguments={})
+    if inner.class_name == "Flatten" and inner.raw("data_format") in (None, "channels_last"):
         return call.add(Reshape((call.shape[0], math.prod(call.shape[1:]))))
     if inner.class_name == "Reshape":
-        return _reshape(call, inner)
-    weights = {name.removeprefix(_PREFIX): values for name, values in call.weights.items()}
-    return handler.build(replace(call, config=inner, weights=weights))
+        target = filled(call, call.shape[1:], inner.integers("target_shape"), "target_shape")
+        return call.add(Reshape((call.shape[0], *target)))
+    if inner.class_name in _WITH_AXIS:
+        axis = _shifted(inner.values.get("axis", _WITH_AXIS[inner.class_name]))
+        return handler.build(each.configured(_with(inner, {"axis": axis})))
+    if inner.class_name in _LAST_AXIS:
+        return handler.build(each)
+    if _SPATIAL.fullmatch(inner.class_name) and inner.raw("padding") != "causal":
+        return _spatial(each)
+    return each_step(call, lambda step: handler.build(each.on(step)))
 
 
-def _reshape(call: LayerCall, inner: Config) -> Node:
-    target = inner.integers("target_shape")
-    size = math.prod(call.shape[1:])
-    known = math.prod(n for n in target if n is not None and n > 0)
-    free = sum(n in (None, -1) for n in target)
-    if free > 1 or known < 1 or size % known or (not free and size != known):
-        raise call.error(f"target_shape {target} does not hold the elements of a step of shape {call.shape[1:]}")
-    filled = tuple(size // known if n in (None, -1) else n for n in target if n is None or n == -1 or n > 0)
-    return call.add(Reshape((call.shape[0], *(n for n in filled if n is not None))))
+def _with(config: Config, values: Mapping[str, object]) -> Config:
+    return Config(config.layer, config.class_name, {**config.values, **values}, config.keras)
+
+
+def _spatial(call: LayerCall) -> Node:
+    """A convolution or pooling over one spatial axis more, along which its windows have one element."""
+    kind, rank, word = re.split(r"([12])D", call.config.class_name)
+    found: Callable[[int], Callable[[LayerCall], Node]] = {**convolution.KINDS, **pooling.KINDS}[kind + word]
+    values: dict[str, object] = {}
+    for key, unit in _UNITS.items():
+        if call.config.has(key):
+            given = call.config.raw(key)
+            sizes = call.config.sizes(key, int(rank)) if key in _SIZES else _numbers(call, key, given, int(rank))
+            values[key] = [unit, *sizes]
+    if "pool_size" not in values and word == "" and kind.endswith("Pooling"):
+        values["pool_size"] = [1, *call.config.sizes("pool_size", int(rank), _SIZES["pool_size"])]
+    first = call.config.has("data_format") and call.config.text("data_format", "") == "channels_first"
+    weights: dict[str, FloatArray] = {
+        name: value[None] if name in _KERNELS else value for name, value in call.weights.items()
+    }
+    lifted = replace(call.configured(_with(call.config, {**values, "data_format": None})), weights=weights)
+    made = over_last_axis(lifted, 1, found(int(rank) + 1)) if first else found(int(rank) + 1)(lifted)
+    return add_activation(call, made)
+
+
+def _numbers(call: LayerCall, key: str, given: object, rank: int) -> list[int | None]:
+    return [given] * rank if isinstance(given, int) else list(call.config.integers(key))
+
+
+def each_step(call: LayerCall, apply: Callable[[Node], Node]) -> Node:
+    """What `apply` makes of each step of the input, one after the other."""
+    steps, *shape = call.shape
+    made: list[Node] = []
+    for step in range(steps):
+        around = (-step, step + 1 - steps), *((0, 0) for _ in shape)
+        result = apply(call.add(Reshape(tuple(shape)), call.add(Pad(around))))
+        made.append(call.add(Reshape((1, *result.shape)), result))
+    return call.add(Concatenate(0), *made)
 
 
 def _weights(config: Config) -> tuple[str, ...]:
@@ -87,8 +137,4 @@ def _weights(config: Config) -> tuple[str, ...]:
     return tuple(f"{_PREFIX}{name}" for name in handler.weights(inner))
 
 
-HANDLERS = {
-    "TimeDistributed": Handler(
-        _time_distributed, f"around {', '.join(_SUPPORTED[:2])}, activations, normalizations and reshapes", _weights
-    ),
-}
+HANDLERS = {"TimeDistributed": Handler(_time_distributed, "around any supported layer, or a model", _weights)}

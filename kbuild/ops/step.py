@@ -1,0 +1,83 @@
+"""`step`: a function that is constant between thresholds: signs, ternary and power-of-two quantizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from kbuild.fixed import FixedType, FloatArray, IntArray, compact, pow2, shift_left, type_for, wide
+from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.tensor import Tensor
+from kbuild.ops.casting import cast_into
+
+MOST_THRESHOLDS = 1024
+
+
+@dataclass(frozen=True)
+class Step(Op):
+    """`y = values[number of thresholds t with x >= t]`, exact, then cast to the result.
+
+    thresholds: [..., L], rising along the last axis; the others broadcast to the input. values: [L + 1], in any order.
+    """
+
+    thresholds: Tensor
+    values: Tensor
+
+    kind: ClassVar[str] = "step"
+
+    def verify(self, shapes: Sequence[Shape]) -> None:
+        super().verify(shapes)
+        if len(self.values.shape) != 1 or not self.thresholds.shape:
+            raise ValueError("a step function has a list of values and thresholds along the last axis")
+        if self.values.shape[0] != self.thresholds.shape[-1] + 1 or self.values.shape[0] > MOST_THRESHOLDS:
+            raise ValueError(f"{self.thresholds.shape[-1]} thresholds do not separate {self.values.shape[0]} values")
+        outer = self.thresholds.shape[:-1]
+        if np.broadcast_shapes(outer, shapes[0]) != shapes[0]:
+            raise ValueError(f"thresholds of shape {outer} do not broadcast to {shapes[0]}")
+        if (np.diff(self.thresholds.data, axis=-1) < 0).any():
+            raise ValueError("the thresholds do not rise")
+
+    def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return shapes[0]
+
+    def infer_type(self, types: Sequence[FixedType]) -> FixedType:
+        return type_for(*self.values.bounds(), self.values.fixed().fraction)
+
+    def on(self, x: FixedType) -> Step:
+        """The same function of inputs of type x, its thresholds integers at their LSB: x >= t where q >= ceil(t)."""
+        if self.thresholds.type is not None:
+            return self
+        scale = pow2(x.fraction)
+        whole = [-((-Fraction(t) * scale).__floor__()) for t in self.thresholds.data.ravel().tolist()]
+        # A threshold that no input reaches is as good one step beyond the range.
+        kept = [min(max(t, x.min), x.max + 1) for t in whole]
+        of = type_for(min(0, *kept), max(0, *kept), x.fraction)
+        data = np.array(kept, dtype=object).reshape(self.thresholds.shape)
+        return replace(self, thresholds=Tensor(data, of))
+
+    def eval(
+        self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
+    ) -> IntArray:
+        op = self.on(types[0])
+        x, fraction = inputs[0], op.thresholds.fixed().fraction
+        x, bounds = shift_left(x, fraction - types[0].fraction), op.thresholds.data
+        x, bounds = (wide(x), wide(bounds)) if object in (x.dtype, bounds.dtype) else (x, bounds)
+        index = np.zeros(x.shape, np.int64)
+        for k in range(bounds.shape[-1]):
+            index += x >= bounds[..., k]
+        return cast_into(compact(self.values.data[index]), self.values.fixed().fraction, result, overflow)
+
+    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        x, bounds = inputs[0], self.thresholds.floats()
+        index = np.zeros(x.shape, np.int64)
+        for k in range(bounds.shape[-1]):
+            index += x >= bounds[..., k]
+        return np.asarray(self.values.floats()[index])
+
+    def interval(self, inputs: Sequence[Interval]) -> Interval:
+        values, shape = self.values.floats(), inputs[0].low.shape
+        return Interval(np.full(shape, values.min()), np.full(shape, values.max()))

@@ -1,0 +1,92 @@
+"""Refuse a design in which an HLS tool would have to unroll or partition more than it does, and name what fits."""
+
+from __future__ import annotations
+
+import math
+
+from kbuild.config.backends import Backend, load_backend
+from kbuild.config.places import NOWHERE, Problem, raise_problems
+from kbuild.config.recipe import DEFAULT, Setting
+from kbuild.ir import Graph, Node
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.pool import Pool
+from kbuild.ops.rnn import Recurrent
+from kbuild.ops.softmax import Softmax
+from kbuild.passes.context import Context
+from kbuild.passes.unrolled import Matrix, matrices
+
+
+def run(graph: Graph, context: Context) -> Graph:
+    """The graph itself. Raises RecipeError with a line for each layer that is beyond the backend's limit."""
+    backend = load_backend(context.backend)
+    most = backend.limits.get("unroll")
+    if most is not None:
+        raise_problems(problem for node in graph for problem in _problems(graph, node, most, backend, context))
+    return graph
+
+
+def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Context) -> list[Problem]:
+    name = f"layer {node.layer.name} ({node.layer.class_name})"
+    beyond = f"at once, more than the {most} that {backend.name} unrolls"
+    if isinstance(node.op, Contraction | Recurrent):
+        return [*_products(node, node.op, most, f"{name}: {{}} {beyond}", context),
+                *_registers(node, most, backend, context)]  # fmt: skip
+    found = _operations(graph, node)
+    if found > most:
+        return [Problem(NOWHERE, "", f"{name}: {node.op.kind} takes {found} operations {beyond}; make it smaller")]
+    return _registers(node, most, backend, context)
+
+
+def _products(
+    node: Node, op: Contraction | Recurrent, most: int, message: str, context: Context
+) -> list[Problem]:
+    """Constant matrices of which too much is unrolled: the strategy and the reuse factor that fit."""
+    settings = context.settings_of(node)
+    found = matrices(op, node, context.io_type)
+    reuse = [op.reuse_factor, op.recurrent_reuse_factor] if isinstance(op, Recurrent) else [op.reuse_factor]
+    keys = ("ReuseFactor", "RecurrentReuseFactor")
+    problems: list[Problem] = []
+    given: list[Setting[int] | Setting[str]]
+    for matrix, factor, key in zip(found, reuse, keys, strict=False):
+        count = matrix.at_once(op.strategy, factor)
+        if count <= most or settings is None:
+            continue
+        text = message.format(f"{matrix.terms} x {matrix.outputs} products, {count} of them")
+        given = [settings.recurrent_reuse_factor if key != keys[0] else settings.reuse_factor, settings.strategy]
+        given = given if op.strategy == "resource" or settings.strategy.origin == DEFAULT else given[::-1]
+        problems.append(Problem(given[0].place, given[0].key, f"{text}; {_remedy(matrix, key, most)}"))
+    return problems
+
+
+def _remedy(matrix: Matrix, key: str, most: int) -> str:
+    fitting = matrix.fitting(most)
+    if not fitting:
+        return "no reuse factor makes it fit; make the layer smaller, or split it"
+    more = f", {fitting[1]}" if len(fitting) > 1 else ""
+    return f"write Strategy: Resource with {key}: {fitting[0]}" + (f" (or a larger legal one{more}, …)" if more else "")
+
+
+def _operations(graph: Graph, node: Node) -> int:
+    """Operations in the largest loop that is unrolled, beside those of one an element."""
+    op, x = node.op, graph[node.inputs[0]] if node.inputs else node
+    if isinstance(op, Softmax) and op.implementation == "legacy":
+        return math.prod(node.shape) * node.shape[-1]
+    if isinstance(op, Pool):
+        return math.prod(op.size) * x.shape[-1]
+    if isinstance(op, Einsum):
+        shapes = [graph[name].shape for name in node.inputs]
+        return op.terms(shapes)
+    return 0
+
+
+def _registers(node: Node, most: int, backend: Backend, context: Context) -> list[Problem]:
+    """With io_parallel every element of a value is a register."""
+    count = math.prod(node.shape)
+    if context.io_type != "io_parallel" or count <= most:
+        return []
+    message = (
+        f"layer {node.layer.name} ({node.layer.class_name}): a result of {count} elements; with io_parallel each is a "
+        f"register, and {backend.name} partitions arrays of at most {most}; write IOType: io_stream"
+    )
+    return [Problem(NOWHERE, "", message)]

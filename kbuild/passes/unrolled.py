@@ -1,0 +1,62 @@
+"""What an HLS project computes at once: every product in a loop that is unrolled, every element that is a register."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from kbuild.ir import Node
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.conv import Conv
+from kbuild.ops.dense import Dense
+from kbuild.ops.rnn import Recurrent
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A constant matrix [terms, outputs] that a kernel applies `copies` times at once; `window`: registers it needs."""
+
+    terms: int
+    outputs: int
+    copies: int = 1
+    window: int = 0
+
+    def at_once(self, strategy: str, reuse: int) -> int:
+        """Products and registers in unrolled loops; a reuse factor shortens loops with `resource` only."""
+        if strategy == "distributed_arithmetic":  # additions without a loop
+            return 0
+        products = self.terms * self.outputs
+        if strategy == "resource":  # copies come one after the other
+            return max(products // reuse, self.outputs, self.window)
+        return self.copies * products
+
+    def fitting(self, most: int) -> list[int]:
+        """The reuse factors of `resource` with which no more than `most` is at once."""
+        legal = legal_reuse_factors("resource", self.terms, self.outputs)
+        return [reuse for reuse in legal if self.at_once("resource", reuse) <= most]
+
+
+def matrices(op: Contraction | Recurrent, node: Node, io_type: str) -> list[Matrix]:
+    """The constant matrices of a node: one, or that of the inputs and that of the state."""
+    if isinstance(op, Recurrent):
+        return [Matrix(*op.matrix_shape), Matrix(*op.recurrent_shape)]
+    if isinstance(op, Dense):
+        return [Matrix(*op.matrix_shape, copies=math.prod(node.shape[:-1]) if io_type == "io_parallel" else 1)]
+    return [Matrix(*op.matrix_shape, window=op.terms * op.groups if isinstance(op, Conv) else 0)]
+
+
+def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:
+    """The legal reuse factors of an inputs x outputs product.
+
+    Latency and unrolled: any divisor of inputs * outputs. Resource: those divisors with which the blocks of
+    `inputs * outputs / reuse` multipliers end where a row of weights ends (reuse < inputs must divide inputs; a larger
+    one must be a multiple of inputs). Distributed arithmetic has no multipliers to reuse.
+    """
+    total = inputs * outputs
+    divisors = [d for d in range(1, int(total**0.5) + 1) if total % d == 0]
+    divisors = sorted({*divisors, *(total // d for d in divisors)})
+    if strategy == "distributed_arithmetic":
+        return [1]
+    if strategy == "resource":
+        return [d for d in divisors if (d % inputs == 0 if d >= inputs else inputs % d == 0)]
+    return divisors
