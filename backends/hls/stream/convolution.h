@@ -47,6 +47,7 @@ void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C:
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
@@ -69,6 +70,7 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
