@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import ANY, MAKERS, NARROW, SPATIAL, Builder, random_graph, random_inputs
+from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, random_graph, random_inputs
 
 from kbuild import emulate
 from kbuild.emit.hls.stream.depths import LEAST, deadlock, depths
@@ -28,7 +28,8 @@ from kbuild.ops.transpose import Transpose
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
 OF = FixedType(12, 5)
-GRAPHS = [(0, NARROW, False), (1, NARROW, True), (2, NARROW, True), (3, ANY, False)]
+GRAPHS = [(0, NARROW, False), (15, ANY, False), (22, NARROW, True), (14, NARROW, True)]
+NODES = 26
 
 
 def same(a: IntArray, b: IntArray) -> bool:
@@ -50,29 +51,32 @@ def assert_every_node_equal(graph: Graph, folder: Path, samples: int = 8) -> Str
     return engine
 
 
-@pytest.mark.parametrize(("seed", "widths", "spatial"), GRAPHS)
-def test_random_graphs(seed: int, widths: tuple[int, int], spatial: bool, tmp_path: Path) -> None:
-    assert_every_node_equal(random_graph(seed, 30, widths=widths, spatial=spatial), tmp_path)
+@pytest.mark.parametrize(("seed", "widths", "more"), GRAPHS)
+def test_random_graphs(seed: int, widths: tuple[int, int], more: bool, tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, NODES, widths=widths, spatial=more, sequence=more), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 140))
 def test_more_random_graphs(seed: int, tmp_path: Path) -> None:
     widths = ANY if seed % 4 == 3 else NARROW
-    engine = assert_every_node_equal(random_graph(seed, 50, widths=widths, spatial=seed % 2 == 1), tmp_path)
+    graph = random_graph(seed, 50, widths=widths, spatial=seed % 2 == 1, sequence=seed % 3 == 1)
+    engine = assert_every_node_equal(graph, tmp_path)
     assert_depths_are_those_of_the_simulation(engine)
 
 
 def test_the_random_graphs_have_everything() -> None:
     from kbuild.emit.hls.stream.network import network
 
-    graphs = [random_graph(seed, 30, widths=widths, spatial=spatial) for seed, widths, spatial in GRAPHS]
-    assert {node.op.kind for graph in graphs for node in graph} == {*MAKERS, *SPATIAL, "input"}
+    graphs = [random_graph(seed, NODES, widths=widths, spatial=more, sequence=more) for seed, widths, more in GRAPHS]
+    assert {node.op.kind for graph in graphs for node in graph} == {*MAKERS, *SPATIAL, *SEQUENCE, "input"}
     processes = [process for graph in graphs for process in network(graph).processes]
     assert {type(process.body) for process in processes} == {Arrays, Clone, Kernel}
     arrays = [process.body for process in processes if isinstance(process.body, Arrays)]
     assert any(body.passes > 1 and body.before for body in arrays)  # an input for all packets
     assert any(len(body.before) > 1 for body in arrays)  # inputs that come one after the other
+    assert any(len(body.outputs) > 1 for body in arrays)  # states of one recurrent cell
+    assert any(process.name.startswith("repack") for process in processes)
     assert {len(process.outputs) > 2 for process in processes if isinstance(process.body, Clone)} == {True, False}
 
 
