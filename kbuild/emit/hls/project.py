@@ -102,9 +102,6 @@ def _testbench_header(name: str) -> str:
 def _check(graph: Graph, target: Target) -> None:
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
-    for node in graph:
-        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic":
-            raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
 def _check_name(name: str, design: _Design) -> None:
