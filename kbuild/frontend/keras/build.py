@@ -12,11 +12,11 @@ from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.graph_config import MODELS
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.layers import handler_of
-from kbuild.frontend.keras.layers.wrapper import each_step
 from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
+from kbuild.frontend.keras.steps import each_step
 from kbuild.ir import Graph, Layer, Node, Op, verify
 from kbuild.ops.transpose import Transpose
 
