@@ -355,7 +355,7 @@ def test_what_cannot_be_printed_is_refused() -> None:
 @pytest.mark.parametrize("backend", ["Vivado", "Vitis"])
 def test_the_capability_tables_name_what_has_kernels(backend: str) -> None:
     able = load_backend(backend)
-    assert set(able.ops) == {op.kind for op in STEPS} | {"input"}
+    assert set(able.ops) == {*STEPS, "input"}
     assert able.strategies == {kind: KERNELS for kind in ("dense", "conv", "simple_rnn", "lstm", "gru")}
 
 

@@ -89,6 +89,8 @@ class _Builder:
         if model is not None:
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise config.error("is around a model with several inputs or outputs; it must have one of each")
+            from kbuild.frontend.keras.layers.wrapper import each_step  # few models need it
+
             return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))
 
