@@ -16,6 +16,7 @@ from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
+from kbuild.frontend.keras.steps import each_step
 from kbuild.ir import Graph, Layer, Node, Op, verify
 from kbuild.ops.transpose import Transpose
 
