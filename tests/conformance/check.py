@@ -6,7 +6,7 @@ import random
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +129,9 @@ def _compare_floats(graph: Graph, inputs: dict[str, np.ndarray], outputs: list[n
 def _typed(outcome: Outcome, label: str, graph: Graph, inputs: dict[str, np.ndarray]) -> Iterator[Trial]:
     """The trials of one setting: for both io types, as far as a backend prints them."""
     known: tuple[Graph, Trial] | None = None
+    settings = context_of(label, graph, inputs, random.Random(f"{outcome.case} {label}"))
     for io_type in IO_TYPES:
-        context = context_of(label, graph, inputs, io_type, random.Random(f"{outcome.case} {label}"))
+        context = replace(settings, io_type=io_type)
         real, typed, final = fixed(graph, context)
         if known is None or known[0] != final:
             integers, lost = emulate.quantize_inputs(typed, inputs)

@@ -9,7 +9,9 @@ import io
 import json
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,22 +22,27 @@ FILE = Path(__file__).parent / "goldens.zip"
 SEED = 7
 
 
+@cache
+def _opened() -> tuple[zipfile.ZipFile, dict[str, Any]]:
+    archive = zipfile.ZipFile(FILE)
+    return archive, json.loads(archive.read("cases.json"))
+
+
 def cases() -> list[CaseId]:
     """The cases of the archive."""
-    with zipfile.ZipFile(FILE) as archive:
-        return [CaseId.parse(text) for text in json.loads(archive.read("cases.json"))]
+    return [CaseId.parse(text) for text in _opened()[1]]
 
 
 def load(case: CaseId, folder: Path) -> Reference:
     """What `reference.make` gave, its files in the folder."""
-    with zipfile.ZipFile(FILE) as archive:
-        known = json.loads(archive.read("cases.json"))[str(case)]
-        with np.load(io.BytesIO(archive.read(f"{known['number']}/arrays.npz"))) as arrays:
-            inputs = [arrays[f"x{i}"] for i in range(known["inputs"])]
-            outputs = [arrays[f"y{i}"] for i in range(known["outputs"])]
-        files: dict[str, Path | None] = dict.fromkeys(("json", "h5", "archive"))
-        for kind, name in known["files"].items():
-            files[kind] = Path(archive.extract(f"{known['number']}/{name}", folder))
+    archive, index = _opened()
+    known = index[str(case)]
+    with np.load(io.BytesIO(archive.read(f"{known['number']}/arrays.npz"))) as arrays:
+        inputs = [arrays[f"x{i}"].astype(np.float64) for i in range(known["inputs"])]
+        outputs = [arrays[f"y{i}"].astype(np.float64) for i in range(known["outputs"])]
+    files: dict[str, Path | None] = dict.fromkeys(("json", "h5", "archive"))
+    for kind, name in known["files"].items():
+        files[kind] = Path(archive.extract(f"{known['number']}/{name}", folder))
     return Reference(known["code"], files, inputs, outputs)
 
 

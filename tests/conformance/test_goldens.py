@@ -11,7 +11,7 @@ from kbuild.cli import support
 from kbuild.config.backends import load_backend
 
 CASES = golden.cases()
-SHARE = 8  # one case of so many goes through the C simulation in the fast tests
+SHARE = 16  # one case of so many goes through the C simulation in the fast tests
 
 
 @pytest.fixture(scope="module")
