@@ -1,10 +1,11 @@
-// y[p][n] = bias[n] + sum over k and c of x[under(p, k)][group(n)][c] * weight[k][c][n], summed as in dense.h: exact
-// products cast to term_t, k and then c ascending, bias first. Places of the window without an input add nothing.
+// y[p][n] = bias[n] + sum over k and c of x[under(p, k)][group(n)][c] * weight[k][c][n], summed as in
+// products.h, bias first. Places of the window without an input add nothing.
 //
 // One position is computed at a time; the top function runs convolutions as processes beside each other.
 #ifndef KBUILD_CONV_H
 #define KBUILD_CONV_H
 
+#include "products.h"
 #include "window.h"
 
 namespace kbuild {
@@ -29,13 +30,7 @@ void conv_position(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                 if (i2 < 0) continue;
                 const int from = ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels;
                 const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
-                for (int c = 0; c < C::group_channels; ++c) {
-                    for (int g = 0; g < C::groups; ++g) {
-                        const X value = x[from + g * C::group_channels + c];
-                        for (int n = g * C::group_outputs; n < (g + 1) * C::group_outputs; ++n)
-                            accum[n] += typename C::term_t(value * weight[(k + c) * C::outputs + n]);
-                    }
-                }
+                add_products<C, C::groups, C::group_channels>(x, from, accum, weight, k);
             }
         }
     }
@@ -71,9 +66,9 @@ void conv_unrolled(const X x[C::inputs * C::channels], Y y[C::positions * C::out
     }
 }
 
-// The inputs under the window, [groups][terms], zero where there is none.
+// The inputs under the window, [terms][groups], zero where there is none.
 template <class C, class X>
-void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::terms], int p0, int p1, int p2) {
+void conv_window(const X x[C::inputs * C::channels], X window[C::terms * C::groups], int p0, int p1, int p2) {
 #pragma HLS INLINE
     for (int k0 = 0; k0 < C::kernel0; ++k0) {
         const int i0 = under(p0, k0, C::stride0, C::dilation0, C::low0, C::spread0, C::size0);
@@ -84,11 +79,11 @@ void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::ter
                 const bool there = i0 >= 0 && i1 >= 0 && i2 >= 0;
                 const int from = there ? ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels : 0;
                 const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
-                for (int g = 0; g < C::groups; ++g) {
-                    for (int c = 0; c < C::group_channels; ++c) {
+                for (int c = 0; c < C::group_channels; ++c) {
+                    for (int g = 0; g < C::groups; ++g) {
                         X value = x[from + g * C::group_channels + c];
                         if (!there) value = 0;
-                        window[g * C::terms + k + c] = value;
+                        window[(k + c) * C::groups + g] = value;
                     }
                 }
             }
@@ -96,8 +91,7 @@ void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::ter
     }
 }
 
-// Resource: each position takes `reuse_factor` steps of `products` products, whose weights lie side by side in memory.
-// A step takes `depth` places of the window for all outputs, or one for `lanes` of the outputs.
+// Resource: each position takes `reuse_factor` steps of `products` products.
 template <class C, class X, class Y>
 void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
                    const typename C::weight_t weight[C::terms * C::outputs],
@@ -105,7 +99,7 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
 #pragma HLS ARRAY_PARTITION variable=bias complete
     KBUILD_EACH_POSITION(C) {
-        X window[C::groups * C::terms];
+        X window[C::terms * C::groups];
         typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=window complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
@@ -114,24 +108,7 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS UNROLL
             accum[n] = bias[n];
         }
-        int first = 0, n = 0;
-        for (int step = 0; step < C::reuse_factor; ++step) {
-#pragma HLS PIPELINE II=1
-            for (int k = 0; k < C::depth; ++k) {
-#pragma HLS UNROLL
-                for (int lane = 0; lane < C::lanes; ++lane) {
-#pragma HLS UNROLL
-                    const int group = C::groups == 1 ? 0 : (n + lane) / C::group_outputs;
-                    const X value = window[group * C::terms + first + k];
-                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
-                }
-            }
-            n += C::lanes;
-            if (n == C::outputs) {
-                n = 0;
-                first += C::depth;
-            }
-        }
+        add_steps<C, C::groups, C::reuse_factor>(window, 0, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
             y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];

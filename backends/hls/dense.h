@@ -1,9 +1,8 @@
-// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed in accum_t and cast to the result.
-//
-// A product is exact, is cast to term_t (the accumulator's fraction and rounding) and added, k ascending, bias first.
-// So a saturating accumulator saturates after every addition, and a wrapping one may be any width modulo its own.
+// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, cast to the result.
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
+
+#include "products.h"
 
 namespace kbuild {
 
@@ -16,10 +15,7 @@ void dense_row(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
-    for (int k = 0; k < C::inputs; ++k) {
-        const X value = x[row * C::inputs + k];
-        for (int n = 0; n < C::outputs; ++n) accum[n] += typename C::term_t(value * weight[k * C::outputs + n]);
-    }
+    add_products<C, 1, C::inputs>(x, row * C::inputs, accum, weight, 0);
     for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
 }
 
@@ -48,8 +44,7 @@ void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     for (int row = 0; row < C::rows; ++row) dense_row<C>(x, y, weight, bias, row);
 }
 
-// Resource: `reuse_factor` steps of `products` products each, whose weights lie side by side in memory.
-// A step takes `depth` inputs for all outputs, or one input for `lanes` of the outputs.
+// Resource: each row takes `reuse_factor` steps of `products` products.
 template <class C, class X, class Y>
 void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
@@ -63,23 +58,7 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS UNROLL
             accum[n] = bias[n];
         }
-        int first = 0, n = 0;
-        for (int step = 0; step < C::reuse_factor; ++step) {
-#pragma HLS PIPELINE II=1
-            for (int k = 0; k < C::depth; ++k) {
-#pragma HLS UNROLL
-                const X value = x[row * C::inputs + first + k];
-                for (int lane = 0; lane < C::lanes; ++lane) {
-#pragma HLS UNROLL
-                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
-                }
-            }
-            n += C::lanes;
-            if (n == C::outputs) {
-                n = 0;
-                first += C::depth;
-            }
-        }
+        add_steps<C, 1, C::reuse_factor>(x, row * C::inputs, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
             y[row * C::outputs + n] = accum[n];

@@ -18,11 +18,12 @@ from kbuild.fixed import FloatArray
 from kbuild.flow.data import load_values
 from kbuild.flow.digests import value_digest
 from kbuild.flow.inputs import reference_source
-from kbuild.flow.stages.parse import model_files
+from kbuild.flow.stages.parse import live_model, model_files
 from kbuild.ir import Graph
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
+    from kbuild.frontend.keras.live import LiveModel
 
 FILE, KERAS, FLOAT = "file", "keras", "float"
 _TIMEOUT = 600.0
@@ -53,6 +54,9 @@ def predictions(build: Build, inputs: Mapping[str, FloatArray]) -> Predictions:
         if count != samples:
             raise source.wrong(f"has {count} samples, the inputs have {samples}")
         return Predictions(FILE, outputs)
+    live = live_model(build.recipe)
+    if live is not None:
+        return _by_live_model(build, live, graph, inputs)
     if keras_version() is None or not model_files(build.recipe):
         return Predictions(FLOAT, None)
     try:
@@ -62,6 +66,17 @@ def predictions(build: Build, inputs: Mapping[str, FloatArray]) -> Predictions:
     except KbuildError as error:
         why = (str(error).splitlines()[1:2] or [str(error)])[0].strip()[:_LONGEST_NOTE]  # Keras' own first error
         return Predictions(FLOAT, None, f"Keras could not predict, so the reference is the graph in float64 ({why})")
+
+
+def _by_live_model(build: Build, live: LiveModel, graph: Graph, inputs: Mapping[str, FloatArray]) -> Predictions:
+    """What the model itself says, as long as it is the one that was converted."""
+    from kbuild.frontend.keras.live import predict_live, read_live
+
+    if read_live(live.model).digest != live.digest:
+        return Predictions(FLOAT, None, "the model was changed after its conversion; the reference is the float graph")
+    build.tell("simulate", "asking the model for its predictions")
+    outputs = predict_live(live.model, [inputs[node.name] for node in graph.inputs])
+    return Predictions(KERAS, _by_name(graph, outputs))
 
 
 def keras_version() -> str | None:
@@ -86,6 +101,9 @@ def _framework() -> str | None:
 
 def identity(build: Build) -> str:
     """What decides the predictions where the recipe gives none, for a key."""
+    live = live_model(build.recipe)
+    if live is not None:
+        return f"{live.keras} {live.digest}"
     version = keras_version()
     if version is None:
         return FLOAT
@@ -104,6 +122,10 @@ def _by_keras(build: Build, graph: Graph, inputs: Mapping[str, FloatArray]) -> d
     artifact = build.cache.get("reference", key, make)
     with np.load(artifact.path("outputs.npz"), allow_pickle=False) as found:
         outputs = [found[str(index)] for index in range(len(found.files))]
+    return _by_name(graph, outputs)
+
+
+def _by_name(graph: Graph, outputs: list[FloatArray]) -> dict[str, FloatArray]:
     return {
         name: output.reshape(len(output), *graph[name].shape)
         for name, output in zip(graph.outputs, outputs, strict=True)

@@ -172,7 +172,9 @@ def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[In
     bits = max(product, shift, sums) + 1  # half an LSB is added to a product before it is shifted
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
-    return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
+    if bits <= INT64_BITS:  # Python integers, too, may be small ones: a part of an array that has large ones as well
+        return x.astype(np.int64, copy=False), w.astype(np.int64, copy=False), start.astype(np.int64, copy=False)
+    return wide(x), wide(w), wide(start)
 
 
 def _repeated(start: IntArray, x: IntArray) -> IntArray:
@@ -185,10 +187,11 @@ def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quant
     terms = int(w.shape[-2])
     if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
         # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
+        x, w = compact(x), compact(w)
         sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
         sums += added[mode] * terms
         sums >>= shift
-        sums += start
+        sums += compact(start)
         return sums
     x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -22,7 +22,7 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
-from kbuild.ops.lut import Lut
+from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
@@ -31,6 +31,8 @@ from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
+
+_FIRST = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -145,15 +147,25 @@ def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
 def quantized_constant(tensor: Tensor, width: int) -> Tensor:
     """The values in the smallest type that holds them exactly; else in `width` bits, to nearest, never wrapping."""
     values = tensor.floats()
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    ends = float(values.min()), float(values.max())
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     if low == high:
         return Tensor(np.zeros(values.shape, np.int64), FixedType(1, 1, signed=False))
     fraction = width - integer_bits(low, high)
-    q = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
-    used = int(np.bitwise_or.reduce(q, axis=None))
-    spare = max((used & -used).bit_length() - 1, 0)  # low bits that are zero in every value
-    of = type_for(int(q.min()) >> spare, int(q.max()) >> spare, fraction - spare)
+    nearest = FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT)
+    q = from_float(values, nearest, ends)
+    least, largest = (int(end) for end in from_float(ends, nearest))  # the order of values is that of their integers
+    spare = _spare_bits(q)
+    of = type_for(least >> spare, largest >> spare, fraction - spare)
     return Tensor(q >> spare if spare else q, of.with_modes(Quantization.RND, Overflow.SAT))
+
+
+def _spare_bits(q: IntArray) -> int:
+    """How many low bits are zero in every integer; mostly one of the first tells that none are."""
+    used = int(np.bitwise_or.reduce(q.reshape(-1)[:_FIRST]))
+    if not used & 1:
+        used = int(np.bitwise_or.reduce(q, axis=None))
+    return max((used & -used).bit_length() - 1, 0)
 
 
 def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
@@ -231,6 +243,8 @@ def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
+    if op.function == GIVEN:
+        return op, resolver.result(op)
     span = _span(resolver.intervals[0])
     of = resolver.given("table") or resolver.declared
     typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)

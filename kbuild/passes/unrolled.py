@@ -25,14 +25,15 @@ class Matrix:
         """Products and registers in unrolled loops; a reuse factor shortens loops with `resource` only."""
         if strategy == "distributed_arithmetic":  # additions without a loop
             return 0
-        total = self.copies * self.terms * self.outputs
-        return max(total // reuse, self.outputs, self.window) if strategy == "resource" else total
+        products = self.terms * self.outputs
+        if strategy == "resource":  # copies come one after the other
+            return max(products // reuse, self.outputs, self.window)
+        return self.copies * products
 
     def fitting(self, most: int) -> list[int]:
         """The reuse factors of `resource` with which no more than `most` is at once."""
-        single = Matrix(self.terms, self.outputs, 1, self.window)  # rows come one after the other
         legal = legal_reuse_factors("resource", self.terms, self.outputs)
-        return [reuse for reuse in legal if single.at_once("resource", reuse) <= most]
+        return [reuse for reuse in legal if self.at_once("resource", reuse) <= most]
 
 
 def matrices(op: Contraction | Recurrent, node: Node, io_type: str) -> list[Matrix]:

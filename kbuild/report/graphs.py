@@ -33,7 +33,7 @@ class ParsedLayer:
 
 @dataclass(frozen=True)
 class ParseReport:
-    """The model as it was read. `format` is h5, json or keras; files are relative to the recipe."""
+    """The model as it was read. `format` is h5, json, keras or live; files are relative to the recipe."""
 
     SCHEMA: ClassVar[str] = "kbuild/parse/1"
 

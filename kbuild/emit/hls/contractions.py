@@ -40,7 +40,6 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
     integers = {
         "inputs": elements(x.shape[:-1]), "channels": x.shape[-1], "positions": elements(node.shape[:-1]),
         "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2],
-        "group_outputs": op.outputs // op.groups,
         **spatial(positions=node.shape[:-1], kernel=op.kernel, stride=op.strides, dilation=op.dilation,
                   size=x.shape[:-1], spread=op.input_dilation, low=tuple(low for low, _ in op.padding)),
     }  # fmt: skip
@@ -48,18 +47,26 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
 
 
 def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:
-    """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource).
+    """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource)."""
+    integers = {**integers, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
+    config, constants = summation(node, op, x.fixed(), integers)
+    call = Call(f"{op.kind}_{strategy(op)}", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
+    return Step(f"{op.kind}.h", (call,), constants)
 
-    A strategy that only the Verilog has is simulated as latency: strategies do not change results.
-    """
+
+def strategy(op: Contraction) -> str:
+    """That of the kernel. One that only the Verilog has is simulated as latency: strategies do not change results."""
+    return op.strategy if op.strategy in KERNELS else "latency"
+
+
+def summation(node: Node, op: Contraction, of: FixedType,
+              integers: dict[str, int]) -> tuple[Config, tuple[Constant, Constant]]:
+    """The configuration, with these integers, and the constants of a kernel that sums products as in `products.h`."""
     weight = Constant(f"weight_{node.name}", op.weight)
     bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
-    integers = {**integers, "outputs": op.outputs, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
-    types = sum_types(x.fixed(), weight, bias, op.infer_type([x.fixed()]))
-    kernel = f"{op.kind}_{op.strategy if op.strategy in KERNELS else 'latency'}"
-    call = Call(kernel, Config(config_name(node.name), integers, types), (value_name(x.name),),
-                value_name(node.name), (weight.name, bias.name))
-    return Step(f"{op.kind}.h", (call,), (weight, bias))
+    types = sum_types(of, weight, bias, op.infer_type([of]))
+    return Config(config_name(node.name), {**integers, "outputs": op.outputs}, types), (weight, bias)
 
 
 def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
@@ -80,7 +87,7 @@ def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, at_once: i
 
 
 def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:
-    """The types of a sum of products, as backends/hls/dense.h describes."""
+    """The types of a sum of products, as backends/hls/products.h describes."""
     return {"accum_t": spell(accum), "term_t": spell(term_type(x, weight.type, accum)),
             "weight_t": weight.spell(), "bias_t": bias.spell()}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kbuild.config import Recipe
     from kbuild.flow.build import Build
     from kbuild.flow.cache import Artifact
+    from kbuild.frontend.keras.live import LiveModel
     from kbuild.ir import Graph, Node
 
 REPORT = "reports/parse.json"
@@ -30,14 +31,20 @@ class Parse(Stage):
     rooms = ("fixed", "parallel", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
+        live = live_model(build.recipe)
+        if live is not None:
+            return {"live": live.digest}
         return {key: build.file(path) for key, path in model_files(build.recipe).items()}
 
     def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.frontend.keras import read_model
         from kbuild.ir.files import save
 
-        recipe = build.recipe
-        graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
+        recipe, live = build.recipe, live_model(build.recipe)
+        if live is not None:
+            graph = live.graph("model")
+        else:
+            graph = read_model(recipe.keras_json, recipe.keras_h5, recipe.keras_model, "model")
         digests = save(graph, folder)
         (folder / _FILE).write_text(to_text(report_of(graph, recipe)), encoding="utf-8")
         build.remember(self.name, graph)
@@ -62,6 +69,17 @@ def model_files(recipe: Recipe) -> dict[str, Path]:
     return {key: path for key, path in files.items() if path is not None}
 
 
+def live_model(recipe: Recipe) -> LiveModel | None:
+    """The model of a recipe that has it in memory, as it was when the recipe was made."""
+    if recipe.live_model is None:
+        return None
+    from kbuild.frontend.keras.live import LiveModel
+
+    if not isinstance(recipe.live_model, LiveModel):
+        raise TypeError("a live model is read (read_live) before its recipe is built")
+    return recipe.live_model
+
+
 def _relative(recipe: Recipe) -> tuple[str, ...]:
     paths = model_files(recipe).values()
     return tuple(Path(os.path.relpath(path, recipe.base_dir)).as_posix() for path in paths)
@@ -73,7 +91,7 @@ def report_of(graph: Graph, recipe: Recipe) -> ParseReport:
     layers = _layers(graph)
     return ParseReport(
         model=graph.name,
-        format="keras" if "keras" in files else "json" if "json" in files else "h5",
+        format=next((kind for kind in ("keras", "json", "h5") if kind in files), "live"),
         files=(),
         inputs=tuple(Port(node.layer.name, node.shape) for node in graph.inputs),
         outputs=tuple(Port(graph[name].layer.name, graph[name].shape) for name in graph.outputs),

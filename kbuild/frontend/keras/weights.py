@@ -26,7 +26,7 @@ _NUMBERED, _NUMBERED_BEFORE_2_15 = "layers", "_layer_checkpoint_dependencies"
 
 def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
     """The model with the weights of every layer that has some. Raises UnsupportedModel, naming the layers."""
-    wanted = list(_wanted(model, ()))
+    wanted = list(wanted_weights(model))
     stored = root.folder("model_weights") or root
     if stored.texts("layer_names") is not None:
         found = _by_name(wanted, stored)
@@ -40,6 +40,35 @@ def with_weights(model: ModelSpec, root: Folder) -> ModelSpec:
     if missing:
         raise UnsupportedModel(_missing(missing, len(wanted), stored.texts("layer_names")))
     return _filled(model, (), found)
+
+
+def filled(model: ModelSpec, found: Found) -> ModelSpec:
+    """The model with weights that were found elsewhere. Raises UnsupportedModel, naming the layers without."""
+    wanted = list(wanted_weights(model))
+    missing = [path for path, _ in wanted if path not in found]
+    if missing:
+        raise UnsupportedModel(_missing(missing, len(wanted), None))
+    return _filled(model, (), found)
+
+
+def wanted_weights(model: ModelSpec) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Layers with weights, and the names of these in Keras' order."""
+    return _wanted(model, ())
+
+
+def assigned(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str, int]:
+    """Which of the weights of a layer each name means, where none but its own are stored. Raises UnsupportedModel.
+
+    They are called as in the files by name, `fc1/kernel` or `kernel`; those of alike parts may be called the same.
+    """
+    if len(stored) != len(names):
+        raise UnsupportedModel(_count(path, names, len(stored)))
+    if _parts(path, names, stored) is not None:
+        return {name: number for number, name in enumerate(names)}
+    chosen = {name: _choose(path, name, stored) for name in names}
+    if None in chosen.values():
+        raise UnsupportedModel(_count(path, names, len(stored)))
+    return {name: stored.index(own) for name, own in chosen.items() if own is not None}
 
 
 Path = tuple[str, ...]  # names of the models that a layer is nested in, then its own

@@ -46,7 +46,8 @@ def processes(network: Network) -> str:
         "// Every layer is a process: it reads packets from FIFOs and writes packets to others, and waits where one is",
         "// empty or full.",
         f"#ifndef {guard}", f"#define {guard}", "",
-        '#include "parameters.h"', *(f'#include "weights/{constant}.h"' for constant in constants), "",
+        '#include "parameters.h"', '#include "kernels/stream/packets.h"',
+        *(f'#include "weights/{constant}.h"' for constant in constants), "",
         *(function(process, fifos) + "\n" for process in network.processes),
         "#endif",
     ]) + "\n"  # fmt: skip

@@ -1,0 +1,109 @@
+"""Models and configurations → `HlsModel`: the same recipe and the same flow as the command's."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kbuild.api.model import HlsModel
+from kbuild.api.reuse import with_legal_reuse_factors
+from kbuild.config import Recipe, load_recipe, recipe_from_dict
+from kbuild.errors import RecipeError
+from kbuild.frontend.keras.live import read_live
+
+# hls4ml's names for arguments, where a recipe's key is not their plain spelling
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "board": ("Board",),
+    "namespace": ("WriterConfig", "Namespace"),
+    "write_weights_txt": ("WriterConfig", "WriteWeightsTxt"),
+    "write_tar": ("WriterConfig", "WriteTar"),
+    "write_emulation_constants": ("WriterConfig", "WriteEmulationConstants"),
+    "tb_output_stream": ("WriterConfig", "TBOutputStream"),
+}
+
+
+def convert_from_keras_model(
+    model: Any,
+    output_dir: str | os.PathLike[str] = "my-hls-test",
+    project_name: str = "myproject",
+    *,
+    backend: str = "Vivado",
+    io_type: str = "io_parallel",
+    hls_config: Mapping[str, Any] | None = None,
+    part: str | None = None,
+    clock_period: float = 5,
+    clock_uncertainty: str | None = None,
+    input_data_tb: str | os.PathLike[str] | None = None,
+    output_data_tb: str | os.PathLike[str] | None = None,
+    bit_exact: bool | None = None,
+    allow_v2_fallback: bool = True,
+    allow_da_fallback: bool = True,
+    strict: bool = True,
+    **keys: Any,
+) -> HlsModel:
+    """Convert a model in memory, of Keras 3 on any backend or of Keras 2, with the weights that it has now.
+
+    output_dir: the project's folder, relative to the current one; project_name: its top function; backend: `Yosys`,
+    `Vivado`, `Vitis` ...; io_type: `io_parallel` or `io_stream`; hls_config: `Model`, `LayerType`, `LayerName`, as
+    under HLSConfig of a recipe (None: types are derived); part: None is the backend's default; clock_period in ns;
+    clock_uncertainty as `"12.5%"`; input_data_tb, output_data_tb: files of inputs and of predictions, InputData and
+    OutputPredictions of a recipe: types are derived from the inputs. strict=False takes the nearest legal reuse factor
+    where one does not fit its layer, with a warning. `keys` are other keys of a recipe, such as
+    `Validation={"Minimum": 0.99}`.
+
+    Raises RecipeError for arguments and settings that are wrong, UnsupportedModel for a model that cannot become
+    hardware; both with all that is wrong, and before anything is written.
+    """
+    config = copy.deepcopy(dict(hls_config or {}))
+    if bit_exact is not None:
+        config["Model"] = {**(config.get("Model") or {}), "BitExact": bit_exact}
+    recipe: dict[str, Any] = {
+        "KerasModel": model,
+        "OutputDir": output_dir,
+        "ProjectName": project_name,
+        "Backend": backend,
+        "Part": part,
+        "ClockPeriod": clock_period,
+        "ClockUncertainty": clock_uncertainty,
+        "IOType": io_type,
+        "InputData": input_data_tb,
+        "OutputPredictions": output_data_tb,
+        "HLSConfig": config,
+    }
+    for name, value in keys.items():
+        _put(recipe, _KEYS.get(name, (name,)), value)
+    return convert_from_config(recipe, strict=strict)
+
+
+def convert_from_config(config: str | os.PathLike[str] | Mapping[str, Any], *, strict: bool = True) -> HlsModel:
+    """Convert what a recipe describes: a YAML file, or a dictionary of the same keys.
+
+    In a dictionary `KerasModel` may be a live model, and paths are relative to the current folder. strict=False takes
+    the nearest legal reuse factor where one does not fit its layer, with a warning. Raises as
+    `convert_from_keras_model`.
+    """
+    recipe = _recipe_of(config)
+    if recipe.live_model is not None:
+        recipe = dataclasses.replace(recipe, live_model=read_live(recipe.live_model))
+    return HlsModel(recipe if strict else with_legal_reuse_factors(recipe))
+
+
+def _recipe_of(config: str | os.PathLike[str] | Mapping[str, Any]) -> Recipe:
+    if isinstance(config, Mapping):
+        return recipe_from_dict(config, Path.cwd())
+    if not isinstance(config, (str, os.PathLike)):
+        raise RecipeError(f"a configuration is a dictionary or the path of a YAML file, not a {type(config).__name__}")
+    recipes = load_recipe(Path(config))
+    if len(recipes) != 1:
+        raise RecipeError(f"{config}: the file holds {len(recipes)} recipes; give a file with one")
+    return recipes[0]
+
+
+def _put(recipe: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        recipe = recipe.setdefault(name, {})
+    recipe[path[-1]] = value

@@ -1,0 +1,70 @@
+"""Reuse factors that do not fit their layer → the nearest that do, where the user asks for that."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator
+
+from kbuild.config import LayerRules, Recipe, Setting
+from kbuild.flow.build import Build
+from kbuild.ir import Node
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.rnn import Recurrent
+from kbuild.passes.context import Context
+from kbuild.passes.resolve_strategy import chosen
+from kbuild.passes.unrolled import legal_reuse_factors
+
+_ORIGIN = "strict=False"
+Key = tuple[str, str]  # name of a layer, field of its rules
+
+
+def with_legal_reuse_factors(recipe: Recipe) -> Recipe:
+    """The recipe with the nearest legal reuse factor for every layer; the user is warned of each that is changed.
+
+    A layer that is used on several shapes gets one that fits all. Where none is legal the recipe is left as it is, to
+    be refused.
+    """
+    build = Build(recipe)
+    with build.cache.in_use():
+        context = Context(build.settings(), backend=recipe.backend, io_type=recipe.io_type)
+        graph = build.graph("parse")
+    wanted: dict[Key, int] = {}
+    legal: dict[Key, set[int]] = {}
+    for node in graph:
+        for key, reuse, fits in _reuse_factors(node, context):
+            wanted[key] = reuse
+            legal[key] = legal.get(key, fits) & fits
+    for (layer, field), fits in legal.items():
+        reuse = wanted[layer, field]
+        if fits and reuse not in fits:
+            nearest = min(fits, key=lambda other: (abs(other - reuse), other))
+            text = f"a reuse factor of {reuse} does not fit the layer {layer}; {nearest}, the nearest, is used"
+            warnings.warn(text, stacklevel=4)
+            recipe = _with_reuse_factor(recipe, layer, field, nearest)
+    return recipe
+
+
+def _reuse_factors(node: Node, context: Context) -> Iterator[tuple[Key, int, set[int]]]:
+    """The reuse factors of a node: whose they are, what they would be, and what is legal."""
+    choice, op = chosen(node, context), node.op
+    if choice is None:
+        return
+    assert isinstance(op, Contraction | Recurrent)
+    shapes = [op.matrix_shape]
+    if isinstance(op, Recurrent):
+        shapes.append(op.recurrent_shape)
+    for field, reuse, shape in zip(("reuse_factor", "recurrent_reuse_factor"), choice.reuse, shapes, strict=False):
+        yield (node.layer.name, field), reuse.value, set(legal_reuse_factors(choice.strategy.value.lower(), *shape))
+
+
+def _with_reuse_factor(recipe: Recipe, layer: str, field: str, reuse: int) -> Recipe:
+    rules = dict(recipe.hls.layer_name)
+    own = next((name for name in rules if name.casefold() == layer.casefold()), layer)
+    setting = Setting(reuse, _ORIGIN)
+    old = rules.get(own, LayerRules())
+    if field == "reuse_factor":
+        rules[own] = dataclasses.replace(old, reuse_factor=setting)
+    else:
+        rules[own] = dataclasses.replace(old, recurrent_reuse_factor=setting)
+    return dataclasses.replace(recipe, hls=dataclasses.replace(recipe.hls, layer_name=rules))

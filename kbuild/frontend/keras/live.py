@@ -1,0 +1,165 @@
+"""Models in memory, of Keras 3 on any backend or of Keras 2, → `ModelSpec`, by inspection.
+
+Structure and settings are those that the model states of itself (`to_json`), weights are asked of its layers
+(`get_weights`). Keras is not imported here: the model brings it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kbuild.errors import RecipeError, UnsupportedModel
+from kbuild.fixed import FloatArray
+from kbuild.frontend.keras.build import build_graph
+from kbuild.frontend.keras.graph_config import read_config
+from kbuild.frontend.keras.problems import check_supported
+from kbuild.frontend.keras.safety import parse_json, quoted
+from kbuild.frontend.keras.spec import ModelSpec
+from kbuild.frontend.keras.weights import Found, Path, assigned, filled, wanted_weights
+from kbuild.ir import Graph
+
+_PACKAGES = ("keras", "tf_keras", "tensorflow")
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """A model as it was when it was read: later training does not change it."""
+
+    spec: ModelSpec
+    text: str  # its own `to_json()`
+    model: Any
+
+    @cached_property
+    def digest(self) -> str:
+        """A name for structure and weights."""
+        found = hashlib.sha256(self.text.encode())
+        _add_weights(self.spec, found)
+        return found.hexdigest()
+
+    @property
+    def keras(self) -> str:
+        """The Keras that the model is from, with its version."""
+        package = _functional_class(self.model).__module__.split(".")[0]
+        return f"{package} {sys.modules[package].__version__}"
+
+    def graph(self, name: str) -> Graph:
+        """The float graph, verified. Raises UnsupportedModel."""
+        return build_graph(self.spec, name)
+
+
+def is_model(value: object) -> bool:
+    """Whether this is a model of Keras 2 or 3; nothing is imported to know it."""
+    return any(kind.__name__ == "Model" and kind.__module__.split(".")[0] in _PACKAGES for kind in type(value).__mro__)
+
+
+def read_live(model: Any) -> LiveModel:
+    """The model as data, with the weights that it has now.
+
+    Raises RecipeError for what is no Keras model, UnsupportedModel for one that cannot become hardware.
+    """
+    if not is_model(model):
+        raise RecipeError(
+            f"KerasModel: this is a {type(model).__name__}, not a Keras model; give a Sequential or Functional model "
+            "of keras, tf.keras or tf_keras, or the path of a .keras archive"
+        )
+    text = _json_of(model)
+    spec = read_config(parse_json(text, "the configuration"))
+    check_supported(spec)
+    found: Found = {}
+    for path, names in wanted_weights(spec):
+        found[path] = _weights(_layer_at(model, path), path, names)
+    return LiveModel(filled(spec, found), text, model)
+
+
+def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    """What the model itself predicts, in the order of its outputs, as float64. Inputs are in the model's order."""
+    shaped = [
+        np.asarray(values, dtype=np.float32).reshape(len(values), *tensor.shape[1:])
+        for values, tensor in zip(inputs, model.inputs, strict=True)
+    ]
+    return _arrays(model.predict(shaped if len(shaped) > 1 else shaped[0], batch_size=_BATCH, verbose=0))
+
+
+def layer_outputs(model: Any, inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """What each layer of the outermost model makes, by its name; a layer that is used twice or has several results is
+    left out. Inputs are in the model's order.
+    """
+    sole: dict[str, Any] = {}
+    for layer in model.layers:
+        try:
+            output = layer.output  # raises where there are several
+        except (AttributeError, RuntimeError, ValueError):
+            continue
+        if not isinstance(output, (list, tuple, dict)):
+            sole[layer.name] = output
+    part = _functional_class(model)(model.inputs, list(sole.values()))
+    return dict(zip(sole, predict_live(part, inputs), strict=True))
+
+
+def _functional_class(model: Any) -> Any:
+    """The class `Model` of the Keras that the model is from."""
+    return next(
+        kind for kind in type(model).__mro__ if kind.__name__ == "Model" and kind.__module__.split(".")[0] in _PACKAGES
+    )
+
+
+def _arrays(found: Any) -> list[FloatArray]:
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    outputs = found if isinstance(found, (list, tuple)) else [found]
+    return [np.asarray(output, dtype=np.float64) for output in outputs]
+
+
+def _json_of(model: Any) -> str:
+    """The model's own description of itself. Its layers' `get_config` are run, which may fail in any way."""
+    try:
+        return str(model.to_json())
+    except Exception as error:
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UnsupportedModel(
+            f"the model cannot describe itself ({quoted(why)[1:-1]}); give a Sequential or Functional model whose own "
+            "layers, if it has some, have a get_config"
+        ) from error
+
+
+def _layer_at(model: Any, path: Path) -> Any:
+    """The layer of a path of names through nested models."""
+    for name in path:
+        model = next(layer for layer in model.layers if layer.name == name)
+    return model
+
+
+def _weights(layer: Any, path: Path, names: tuple[str, ...]) -> dict[str, FloatArray]:
+    """The weights of a layer by the names that its handler knows."""
+    stored = [_variable_name(variable) for variable in layer.weights]
+    if not stored:
+        raise UnsupportedModel(
+            f"the layer {quoted('/'.join(path))} has no weights yet; build the model: begin it with an Input, or call "
+            "it on data once"
+        )
+    arrays = layer.get_weights()
+    chosen = assigned(path[-1:], names, stored)
+    return {name: np.asarray(arrays[number], dtype=np.float64) for name, number in chosen.items()}
+
+
+def _variable_name(variable: Any) -> str:
+    """`dense/kernel`: the path in Keras 3, the name without the output number in Keras 2."""
+    path = variable.path if hasattr(variable, "path") else variable.name
+    return str(path).removesuffix(":0")
+
+
+def _add_weights(model: ModelSpec, digest: Any) -> None:
+    for layer in model.layers:
+        if layer.model is not None:
+            _add_weights(layer.model, digest)
+        for name, array in layer.weights.items():
+            digest.update(f"{layer.name} {name} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,5 @@
+"""Helpers around a conversion: `config_from_keras_model`, `plot_model`."""
+
+from kbuild.api.generate import config_from_keras_model
+
+__all__ = ["config_from_keras_model"]
