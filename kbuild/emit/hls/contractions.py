@@ -68,10 +68,16 @@ def summation(node: Node, op: Contraction, of: FixedType, integers: dict[str, in
     """
     weight = Constant(f"weight_{node.name}", op.weight)
     bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
-    integers = {**integers, "outputs": op.outputs,
+    integers = {**integers, "outputs": op.outputs, "signs": int(_are_signs(op.weight)),
                 **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, multipliers)}
     types = sum_types(of, weight, bias, op.infer_type([of]))
     return Config(config_name(node.name), integers, types), (weight, bias)
+
+
+def _are_signs(weight: Tensor) -> bool:
+    """Whether every weight is -1, 0 or 1, in a type of no more: then nothing is multiplied."""
+    of = weight.fixed()
+    return of.fraction == 0 and of.min >= -2 and of.max <= 1 and weight.bounds()[0] >= -1
 
 
 def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
