@@ -16,7 +16,6 @@ from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.rnn import Recurrent
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 # Kinds of ops that do one position, step or row after the other.
