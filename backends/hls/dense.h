@@ -1,4 +1,4 @@
-// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, and cast to the result.
+// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, cast to the result.
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
 

@@ -17,7 +17,6 @@ from conformance.catalog import CaseId
 from conformance.refusals import reason_of
 from conformance.settings import TRIALS, context_of
 from kbuild import emulate
-from kbuild.config.backends import all_backends
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import IntArray, to_float
 from kbuild.frontend.keras import read_model
@@ -182,23 +181,17 @@ def _check_bounds(
 
 
 def _capability(outcome: Outcome, label: str, graph: Graph, context: Context) -> bool:
-    """Whether the HLS backends print it; the answer of every backend with default settings is a fact of the layer."""
-    accepted = False
-    for backend in all_backends().values():
-        if backend.name != "Vitis" and label != "auto":
-            continue
-        key = f"{backend.name} {context.io_type}"
-        asked = Context(context.settings, backend.name, context.io_type)
-        try:
-            check_capability.run(graph, asked)
-        except RecipeError as error:
-            reason = reason_of(str(error))
-            if reason is None:
-                raise Wrong(f"{label}: {key}: refused for no documented reason: {error}") from error
-            if label == "auto":
-                outcome.targets[key] = f"{REFUSED}: {reason}"
-        else:
-            if label == "auto":
-                outcome.targets[key] = RIGHT
-            accepted = accepted or backend.name == "Vitis"
-    return accepted
+    """Whether Vitis prints it (and Vivado, which has the same kernels); the answer with default settings is kept."""
+    key = f"{context.backend} {context.io_type}"
+    try:
+        check_capability.run(graph, context)
+    except RecipeError as error:
+        reason = reason_of(str(error))
+        if reason is None:
+            raise Wrong(f"{label}: {key}: refused for no documented reason: {error}") from error
+        answer = f"{REFUSED}: {reason}"
+    else:
+        answer = RIGHT
+    if label == "auto":
+        outcome.targets[key] = answer
+    return answer == RIGHT

@@ -10,18 +10,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # cases run side by side in processes
-
 import numpy as np
 
 from conformance.catalog import CaseId, generators
 from conformance.script import Script, Value
 
 SAMPLES = 5
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    # cases run side by side in processes
+    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"),
+}
 ATTEMPTS = 30  # drawings, of which Keras refuses some
 FORMATS = {3: ("keras", "h5", "json"), 2: ("h5", "json", "keras", "json3")}
 
@@ -42,6 +43,8 @@ class NoModel(Exception):
 
 def keras_of(major: int) -> ModuleType:
     """The module of a version of Keras."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     if major == 3:
         import keras
 
@@ -114,9 +117,7 @@ def _randomize(model: Any, rng: np.random.Generator) -> None:
     for layer in model._flatten_layers(include_self=False):
         if type(layer).__name__ == "Normalization":
             continue
-        for weight in layer._trainable_variables + layer._non_trainable_variables if hasattr(
-            layer, "_trainable_variables"
-        ) else layer._trainable_weights + layer._non_trainable_weights:
+        for weight in _own_weights(layer):
             name = weight.name.split("/")[-1].split(":")[0]
             if "seed" in name or "int" in str(weight.dtype):
                 continue
@@ -124,6 +125,13 @@ def _randomize(model: Any, rng: np.random.Generator) -> None:
             scale = 1.2 / max(np.prod(shape[:-1]), 1) ** 0.5 if len(shape) > 1 else 0.6
             values = rng.normal(0, max(scale, 0.3), shape)
             weight.assign(np.abs(values) + 0.3 if "variance" in name else values)
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """Those of the layer itself, without its parts'."""
+    if hasattr(layer, "_trainable_variables"):
+        return list(layer._trainable_variables + layer._non_trainable_variables)
+    return list(layer._trainable_weights + layer._non_trainable_weights)
 
 
 def _inputs(script: Script, model: Any, rng: np.random.Generator) -> list[np.ndarray]:
@@ -145,9 +153,8 @@ def _inputs(script: Script, model: Any, rng: np.random.Generator) -> list[np.nda
 
 def _predict(model: Any, inputs: list[np.ndarray], script: Script) -> list[np.ndarray]:
     """Outputs in float64. A call in inference mode is what `predict` compiles; a part of the cases goes through it."""
-    given = [x.astype(np.float32) for x in inputs]
-    given = [np.asarray(x, str(t.dtype).split("'")[1] if "'" in str(t.dtype) else t.dtype)
-             for x, t in zip(given, model.inputs, strict=True)]  # fmt: skip
+    dtypes = [getattr(tensor.dtype, "name", tensor.dtype) for tensor in model.inputs]
+    given = [x.astype(dtype) for x, dtype in zip(inputs, dtypes, strict=True)]
     one = given if len(given) > 1 else given[0]
     found = model.predict(one, verbose=0) if script.chance(0.05) else model(one, training=False)
     outputs = list(found) if isinstance(found, list | tuple) else [found]

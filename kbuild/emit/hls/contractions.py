@@ -48,8 +48,8 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
 
 def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:
     """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource)."""
-    multipliers = -(-at_once * op.terms * op.outputs // op.reuse_factor)
-    config, constants = summation(node, op, x.fixed(), integers, multipliers)
+    integers = {**integers, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
+    config, constants = summation(node, op, x.fixed(), integers)
     call = Call(f"{op.kind}_{strategy(op)}", config, (value_name(x.name),), value_name(node.name),
                 tuple(constant.name for constant in constants))  # fmt: skip
     return Step(f"{op.kind}.h", (call,), constants)
@@ -60,18 +60,13 @@ def strategy(op: Contraction) -> str:
     return op.strategy if op.strategy in KERNELS else "latency"
 
 
-def summation(node: Node, op: Contraction, of: FixedType, integers: dict[str, int],
-              multipliers: int) -> tuple[Config, tuple[Constant, ...]]:
-    """The configuration and the constants of a kernel that sums products as in `backends/hls/products.h`.
-
-    multipliers: how many it may have; the resource strategy has those of one step.
-    """
+def summation(node: Node, op: Contraction, of: FixedType,
+              integers: dict[str, int]) -> tuple[Config, tuple[Constant, Constant]]:
+    """The configuration, with these integers, and the constants of a kernel that sums products as in `products.h`."""
     weight = Constant(f"weight_{node.name}", op.weight)
     bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
-    integers = {**integers, "outputs": op.outputs,
-                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, multipliers)}
     types = sum_types(of, weight, bias, op.infer_type([of]))
-    return Config(config_name(node.name), integers, types), (weight, bias)
+    return Config(config_name(node.name), {**integers, "outputs": op.outputs}, types), (weight, bias)
 
 
 def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
@@ -79,21 +74,20 @@ def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
     return Constant(name, bias or Tensor(np.zeros(outputs, np.int64), ZERO))
 
 
-def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, multipliers: int | None = None) -> dict[str, int]:
-    """What a kernel must know of the reuse of its multipliers, for a matrix [terms, outputs].
+def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, at_once: int = 1) -> dict[str, int]:
+    """What a kernel must know of the reuse of its multipliers, for a matrix [terms, outputs] applied `at_once` times.
 
-    multipliers: how many it may have, by default those of one matrix; the resource strategy has those of one step.
     Raises ValueError for a reuse factor that the strategy cannot have.
     """
     integers = {"reuse_factor": reuse_factor}
     if strategy == "resource":
         lanes, depth = resource_step(terms, outputs, reuse_factor)
         return integers | {"lanes": lanes, "depth": depth, "products": lanes * depth}
-    return integers | {"multipliers": multipliers or -(-terms * outputs // reuse_factor)}
+    return integers | {"multipliers": -(-at_once * terms * outputs // reuse_factor)}
 
 
 def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:
-    """The types of a sum of products, as backends/hls/dense.h describes."""
+    """The types of a sum of products, as backends/hls/products.h describes."""
     return {"accum_t": spell(accum), "term_t": spell(term_type(x, weight.type, accum)),
             "weight_t": weight.spell(), "bias_t": bias.spell()}
 

@@ -104,17 +104,11 @@ def _computation(nodes: Sequence[Node], inputs: Sequence[Node]) -> Step:
     node, op = nodes[0], _op(nodes[0])
     kept = [_kept(number, nodes) for number in range(op.states)]
     begun, starts, calls = _starts(node, op, inputs)
-    sums, constants = _sums(node, op, inputs[0].fixed())
-    functions, tables = _functions(node, op)
-    constants += tables
-    steps, features = inputs[0].shape
-    integers = {"steps": steps, "features": features, "units": op.units, "go_backwards": int(op.go_backwards)}
+    integers = {"go_backwards": int(op.go_backwards)}
     for number, each in enumerate(kept):
         integers |= {f"kept{number}": each.kept, f"flip{number}": each.flip}
-    types = {f"state{number}_t": spell(of) for number, of in enumerate(op.state_types())}
-    types |= {"sum_t": spell(op.sum_type()), "one_t": spell(ONE)}
-    config = Config(config_name(node.name), integers, types, (*sums, *functions))
-    calls.append(Call(_kernel(op), config, (value_name(inputs[0].name), *begun), kept[0].array.name,
+    config, constants = cell(node, op, inputs[0], integers)
+    calls.append(Call(kernel(op), config, (value_name(inputs[0].name), *begun), kept[0].array.name,
                       tuple(constant.name for constant in constants), tuple(each.array.name for each in kept[1:])))
     if not kept[op.output].own:
         calls.append(_share(node, nodes))
@@ -122,7 +116,19 @@ def _computation(nodes: Sequence[Node], inputs: Sequence[Node]) -> Step:
     return Step(f"{op.kind}.h", numbered(calls), tuple(constants), temporaries)
 
 
-def _kernel(op: Recurrent) -> str:
+def cell(node: Node, op: Recurrent, x: Node, integers: dict[str, int]) -> tuple[Config, list[Constant]]:
+    """Its configuration, with further integers, and its constants in the order in which kernels take them."""
+    sums, constants = _sums(node, op, x.fixed())
+    functions, tables = _functions(node, op)
+    steps, features = x.shape
+    integers = {"steps": steps, "features": features, "units": op.units, **integers}
+    types = {f"state{number}_t": spell(of) for number, of in enumerate(op.state_types())}
+    types |= {"sum_t": spell(op.sum_type()), "one_t": spell(ONE)}
+    return Config(config_name(node.name), integers, types, (*sums, *functions)), constants + tables
+
+
+def kernel(op: Recurrent) -> str:
+    """The name of the cell's kernel for arrays."""
     return "gru_reset_before" if isinstance(op, Gru) and not op.reset_after else op.kind
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kbuild.emit.hls.contractions import resource_step, strategy, summation
+from kbuild.emit.hls.contractions import reuse, strategy, summation
 from kbuild.emit.hls.design import Call, value_name
 from kbuild.emit.hls.stream.process import Packing, Schedule, StreamKernel, natural
 from kbuild.ir import Node
@@ -20,13 +20,13 @@ def dense(node: Node, op: Dense, inputs: Sequence[Node], packings: Sequence[Pack
         return None
     products = packing.width * op.outputs
     interval = -(-op.reuse_factor // packing.packets)
-    integers = {"packets": packing.packets, "inputs": op.terms, "at_once": products, "interval": interval}
+    integers = {"packets": packing.packets, "inputs": op.terms, "at_once": products, "interval": interval,
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor), "multipliers": -(-products // interval)}
     if op.strategy == "resource":
-        lanes, depth = resource_step(op.terms, op.outputs, op.reuse_factor)
-        if packing.width % depth:
+        if packing.width % integers["depth"]:
             return None
-        integers["steps"] = packing.width // depth * (op.outputs // lanes)
-    config, constants = summation(node, op, x.fixed(), integers, -(-products // interval))
+        integers["steps"] = packing.width // integers["depth"] * (op.outputs // integers["lanes"])
+    config, constants = summation(node, op, x.fixed(), integers)
     call = Call(f"stream_dense_{strategy(op)}", config, (value_name(x.name),), value_name(node.name),
                 tuple(constant.name for constant in constants))  # fmt: skip
     writes = np.zeros(packing.packets, np.int64)

@@ -23,6 +23,7 @@ from kbuild.emit.hls.stream.process import (
     StreamKernel,
     natural,
 )
+from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.reshape import Reshape
@@ -60,6 +61,13 @@ class _Values:
         return max((self.late[self.source[node.name]] for node in nodes), default=0)
 
 
+def is_alias(node: Node, inputs: Sequence[Node]) -> bool:
+    """Whether a value is its input under another name: the same bits in the same order."""
+    if not isinstance(node.op, Reshape) or node.fixed().plain() != inputs[0].fixed().plain():
+        return False
+    return contains(node.fixed(), inputs[0].fixed())  # the least value is none of a symmetric type
+
+
 def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
     """The processes in order, and for every node the one in whose FIFO its values are: a reshape costs nothing."""
     values = _Values({}, {}, {})
@@ -69,7 +77,7 @@ def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
     found = []
     for node, step in steps(graph):
         inputs = graph.inputs_of(node)
-        if isinstance(node.op, Reshape) and node.fixed().plain() == inputs[0].fixed().plain():
+        if is_alias(node, inputs):
             values.source[node.name] = values.source[inputs[0].name]
         else:
             found.append(_draft(node, step, inputs, values))
