@@ -256,7 +256,8 @@ def _step(b: Builder) -> None:
     of = x.fixed() if b.rng.random() < 0.7 else b.type(modes=False)
     thresholds = b.tensor((*b.broadcastable(x.shape), count), of)
     rising = Tensor(np.sort(thresholds.data, axis=-1), of.plain())
-    b.add(Step(rising, b.tensor((count + 1,))), [x])
+    outer = rising.shape[:-1] if b.rng.random() < 0.3 else ()
+    b.add(Step(rising, b.tensor((*outer, count + 1))), [x])
 
 
 def _small(node: Node, ranks: Collection[int] = (1, 2, 3, 4)) -> bool:

@@ -100,7 +100,8 @@ class ConstantMatrix:
         """
         weight, bias = self.constants
         terms, outputs = self.matrix.shape
-        integers = {**integers, "outputs": outputs, "reuse_factor": reuse_factor}
+        signs = int(_are_signs(self.matrix))
+        integers = {**integers, "outputs": outputs, "reuse_factor": reuse_factor, "signs": signs}
         types = {"accum_t": spell(self.accum), "term_t": spell(term_type(self.x, weight.type, self.accum)),
                  "weight_t": weight.spell(), "bias_t": bias.spell()}  # fmt: skip
         if strategy == "distributed_arithmetic":
@@ -110,6 +111,12 @@ class ConstantMatrix:
             lanes, depth = resource_step(terms, outputs, reuse_factor)
             return Config(name, {**integers, "lanes": lanes, "depth": depth, "products": lanes * depth}, types)
         return Config(name, {"multipliers": -(-at_once * terms * outputs // reuse_factor), **integers}, types)
+
+
+def _are_signs(weight: Tensor) -> bool:
+    """Whether every weight is -1, 0 or 1, in a type of no more: then nothing is multiplied."""
+    of = weight.fixed()
+    return of.fraction == 0 and of.min >= -2 and of.max <= 1 and weight.bounds()[0] >= -1
 
 
 def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:
