@@ -187,10 +187,11 @@ def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quant
     terms = int(w.shape[-2])
     if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
         # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
+        x, w = compact(x), compact(w)
         sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
         sums += added[mode] * terms
         sums >>= shift
-        sums += start
+        sums += compact(start)
         return sums
     x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)

@@ -63,8 +63,9 @@ class Step(Op):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         op = self.on(types[0])
-        x, fraction = inputs[0], op.thresholds.fixed().fraction
-        x, bounds = shift_left(x, fraction - types[0].fraction), op.thresholds.data
+        fraction = max(types[0].fraction, op.thresholds.fixed().fraction)
+        x = shift_left(inputs[0], fraction - types[0].fraction)
+        bounds = shift_left(op.thresholds.data, fraction - op.thresholds.fixed().fraction)
         x, bounds = (wide(x), wide(bounds)) if object in (x.dtype, bounds.dtype) else (x, bounds)
         index = np.zeros(x.shape, np.int64)
         for k in range(bounds.shape[-1]):

@@ -22,7 +22,7 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
-from kbuild.ops.lut import Lut
+from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
@@ -243,6 +243,8 @@ def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
+    if op.function == GIVEN:
+        return op, resolver.result(op)
     span = _span(resolver.intervals[0])
     of = resolver.given("table") or resolver.declared
     typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)

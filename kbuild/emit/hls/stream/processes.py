@@ -23,6 +23,7 @@ from kbuild.emit.hls.stream.process import (
     StreamKernel,
     natural,
 )
+from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.reshape import Reshape
@@ -60,6 +61,13 @@ class _Values:
         return max((self.late[self.source[node.name]] for node in nodes), default=0)
 
 
+def is_alias(node: Node, inputs: Sequence[Node]) -> bool:
+    """Whether a value is its input under another name: the same bits in the same order."""
+    if not isinstance(node.op, Reshape) or node.fixed().plain() != inputs[0].fixed().plain():
+        return False
+    return contains(node.fixed(), inputs[0].fixed())  # the least value is none of a symmetric type
+
+
 def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
     """The processes in order, and for every node the one in whose FIFO its values are: a reshape costs nothing."""
     values = _Values({}, {}, {})
@@ -69,7 +77,7 @@ def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
     found = []
     for nodes, step in _computations(graph):
         inputs = graph.inputs_of(nodes[0])
-        if isinstance(nodes[0].op, Reshape) and nodes[0].fixed().plain() == inputs[0].fixed().plain():
+        if is_alias(nodes[0], inputs):
             values.source[nodes[0].name] = values.source[inputs[0].name]
         else:
             found.append(_draft(nodes, step, inputs, values))
