@@ -57,6 +57,8 @@ def everything() -> Graph:
     latency = b.add(Dense(b.tensor((4, 3), OF), b.tensor((3,), OF), b.type()), [x])
     resource = b.add(Dense(b.tensor((3, 4), OF), None, b.type(), "resource", 6), [z])
     unrolled = b.add(Dense(b.tensor((4, 2), OF), b.tensor((2,), OF), b.type(), "unrolled", 2), [resource])
+    for accum in (OF, FixedType(30, 14, True, OF.quantization, Overflow.SAT)):  # products one by one, whole sums
+        b.add(Dense(b.tensor((3, 2), OF), b.tensor((2,), OF), accum, "distributed_arithmetic"), [z])
     rows = [b.add(op, [z], OF) for op in (*soft, Softmax("argmax"))]
     b.add(Relu(), [latency])
     b.add(Relu(b.tensor((1, 2), OF), b.tensor((), OF), b.tensor((), OF)), [unrolled])
@@ -82,6 +84,10 @@ def spatial(rows: int = 5) -> Graph:
                    dilation=(1, 2), input_dilation=(1, 2), groups=2)  # fmt: skip
     b.add(grouped, [x], OF)
     b.add(Conv(b.tensor((2, 2, 3, 2), OF), None, OF, "unrolled", 2, **plain), [first], OF)
+    for strategy in ("latency", "resource", "distributed_arithmetic"):
+        b.add(Conv(b.tensor((1, 1, 1, 4), OF), None, FixedType(30, 14), strategy, strides=(1, 1), groups=2,
+                   padding=((0, 0), (0, 0)), dilation=(1, 1), input_dilation=(1, 1), parallelization_factor=2),
+              [x], OF)  # fmt: skip
     for kind in ("max", "average"):
         b.add(Pool(kind, (2, 3), (2, 2), ((1, 0), (1, 2))), [first], OF)
     b.add(Pool("average", (3, 1), (1, 1), ((0, 0), (0, 0))), [first], OF)
@@ -115,7 +121,8 @@ def sequences() -> Graph:
     b.add(replace(lstm, output=1, return_sequences=False), [x, start, start], OF)
     for reset_after in (True, False):
         b.add(Gru(**weights(3), **table, **gate, **types, reset_after=reset_after, go_backwards=True,
-                  recurrent_bias=b.tensor((9,), OF), strategy="unrolled"), [x, start], OF)
+                  recurrent_bias=b.tensor((9,), OF),
+                  strategy="unrolled" if reset_after else "distributed_arithmetic"), [x, start], OF)
     for statistic in ("variance", "mean_square", "sum_square"):
         b.add(Normalize(axes=(0,), statistic=statistic, scale=b.tensor((3, 1), OF), table=b.tensor((12,), OF),
                         table_shift=8, accum=b.type(), guard=4), [steps], OF)
