@@ -16,7 +16,6 @@ from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
-from kbuild.frontend.keras.steps import each_step
 from kbuild.ir import Graph, Layer, Node, Op, verify
 from kbuild.ops.transpose import Transpose
 
@@ -89,7 +88,7 @@ class _Builder:
         if model is not None:
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise config.error("is around a model with several inputs or outputs; it must have one of each")
-            from kbuild.frontend.keras.layers.wrapper import each_step  # few models need it
+            from kbuild.frontend.keras.steps import each_step  # few models need it
 
             return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))
