@@ -72,7 +72,7 @@ class _Builder:
             if len(inputs) != len(model.inputs):
                 raise config.error(f"is called with {len(inputs)} inputs and has {len(model.inputs)}")
             return self.run(model, path, list(inputs))
-        handler = handler_of(layer.class_name)
+        handler = handler_of(layer.class_name, layer.keras)
         if handler is None:
             raise config.error("this class is not supported")
         call = LayerCall(
@@ -84,6 +84,7 @@ class _Builder:
             partial(self._part_layer, path),
             self._transpose,
             arguments,
+            live=layer.live,
         )
         if model is not None:
             if len(model.inputs) != 1 or len(model.outputs) != 1:

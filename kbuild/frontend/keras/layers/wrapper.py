@@ -55,7 +55,7 @@ def _inner(config: Config) -> tuple[Config, Handler]:
     from kbuild.frontend.keras.layers import handler_of  # this module is one of those that it lists
 
     inner = config.inner("layer")
-    handler = handler_of(inner.class_name)
+    handler = handler_of(inner.class_name, config.keras)
     if handler is None or inner.class_name == "InputLayer" or inner.class_name.startswith("ops."):
         raise config.error(f"around a layer of class {inner.class_name[:60]}, which is not supported")
     return inner, handler
