@@ -68,4 +68,5 @@ def test_keras_reads_the_same(make, tmp_path: Path) -> None:
     images = made.images[:SAMPLES]
     y = emulate.run_float(graph, {graph.inputs[0].name: images})[graph.outputs[0]]
     expected = keras.models.load_model(made.path).predict(images.astype(np.float32), verbose=0)
-    assert np.abs(y - expected).max() < 1e-5
+    assert np.array_equal(y.argmax(axis=1), expected.argmax(axis=1))
+    assert np.abs(y - expected).max() < 5e-4  # Keras computes in float32, through 28 layers
