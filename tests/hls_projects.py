@@ -14,7 +14,7 @@ from random_graphs import Builder, random_inputs
 from kbuild import emulate
 from kbuild.emit import Target, emit
 from kbuild.emit.hls import vectors
-from kbuild.fixed import FixedType, IntArray
+from kbuild.fixed import FixedType, IntArray, Overflow
 from kbuild.ir import Graph, Layer, Node, Shape, Tensor, verify
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
