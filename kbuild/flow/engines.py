@@ -62,10 +62,13 @@ def identities(backend: str) -> dict[str, str]:
 
 
 def _csim(build: Build) -> Engine:
+    from kbuild.emit.hls.simulation import with_loaded_weights
     from kbuild.engines import csim
     from kbuild.tools import cxx
 
     graph, io_type = build.graph("optimize"), build.recipe.io_type
+    if build.recipe.backend == "Yosys":  # its adder graphs are Verilog, which has a simulation of its own
+        graph = with_loaded_weights(graph)
     key = csim.fingerprint(csim.sources(graph, io_type), cxx.identity(cxx.compiler()))
 
     def make(folder: Path) -> None:

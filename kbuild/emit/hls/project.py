@@ -16,7 +16,6 @@ from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.rnn import Recurrent
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 # Kinds of ops that do one position, step or row after the other.
@@ -102,9 +101,6 @@ def _testbench_header(name: str) -> str:
 def _check(graph: Graph, target: Target) -> None:
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
-    for node in graph:
-        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic":
-            raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
 def _check_name(name: str, design: _Design) -> None:
