@@ -1,7 +1,8 @@
-// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, and cast to the result.
+// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, cast to the result.
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
 
+#include "integer.h"
 #include "products.h"
 
 namespace kbuild {
@@ -66,9 +67,45 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     }
 }
 
+// Distributed arithmetic: `C::adders` multiplies the integers behind `places` values by the matrix, with shifts and
+// additions only. Its results are whole sums (`parts` is 1), or one product for each term where each is cast by itself.
+template <class C, class X>
+void distributed_sums(const X x[C::places], typename C::accum_t accum[C::outputs],
+                      const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    typename C::integer_t q[C::places];
+    typename C::product_t product[C::parts * C::outputs];
+#pragma HLS ARRAY_PARTITION variable=q complete
+#pragma HLS ARRAY_PARTITION variable=product complete
+    for (int k = 0; k < C::places; ++k) q[k] = x[k] * unit<typename C::unit_t>();
+    C::adders(q, product);
+    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int part = 0; part < C::parts; ++part)
+        for (int n = 0; n < C::outputs; ++n)
+            accum[n] += typename C::part_t(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
+}
+
+template <class C, class X, class Y>
+void dense_distributed_arithmetic(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                                  const typename C::weight_t[C::inputs * C::outputs],
+                                  const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS PIPELINE II=1
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    for (int row = 0; row < C::rows; ++row) {
+        X values[C::inputs];
+        typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=values complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+        for (int k = 0; k < C::inputs; ++k) values[k] = x[row * C::inputs + k];
+        distributed_sums<C>(values, accum, bias);
+        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+    }
+}
+
 // ---- the products of other kernels, by `strategy` of their configuration
 
-const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2;
+const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2, STRATEGY_DISTRIBUTED_ARITHMETIC = 3;
 
 template <int STRATEGY>
 struct dense_by {
@@ -100,6 +137,17 @@ struct dense_by<STRATEGY_UNROLLED> {
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
         dense_unrolled<C>(x, y, weight, bias);
+    }
+};
+
+template <>
+struct dense_by<STRATEGY_DISTRIBUTED_ARITHMETIC> {
+    template <class C, class X, class Y>
+    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                         const typename C::weight_t weight[C::inputs * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+        dense_distributed_arithmetic<C>(x, y, weight, bias);
     }
 };
 

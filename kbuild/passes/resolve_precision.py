@@ -295,6 +295,8 @@ def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 
 def _with_states(graph: Graph) -> Graph:
+    if not any(_RULES.get(node.op.kind) is _recurrent for node in graph):
+        return graph
     from kbuild.passes.recurrent import with_states
 
     return with_states(graph)

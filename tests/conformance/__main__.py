@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from conformance import report
+from conformance import record, report
 from conformance.catalog import CaseId, draw
 from conformance.check import Outcome
 from conformance.run import processors, run
@@ -23,6 +23,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
     parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
     parser.add_argument("--json", type=Path, help="write what was found to this file")
+    parser.add_argument("--record", action="store_true", help="make what was found the facts of `kbuild layers`")
     parser.add_argument("case", nargs="*", help="cases by name, such as Dense/keras3/42, instead of drawn ones")
     return parser.parse_args(argv)
 
@@ -45,12 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif len(outcomes) % 100 == 0:
             _progress(outcomes, len(cases), started)
     _show(outcomes, given, time.monotonic() - started)
+    if given.record:
+        record.write(outcomes, given.seed)
     return int(any(outcome.failed for outcome in outcomes))
 
 
 def _progress(outcomes: Sequence[Outcome], total: int, started: float) -> None:
     failed = sum(outcome.failed for outcome in outcomes)
-    print(f"{len(outcomes)} of {total}, {failed} failed, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - started
+    print(f"{len(outcomes)} of {total}, {failed} failed, {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def _show(outcomes: list[Outcome], given: argparse.Namespace, seconds: float) -> None:

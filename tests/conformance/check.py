@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import tempfile
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from conformance.catalog import CaseId
 from conformance.refusals import reason_of
 from conformance.settings import TRIALS, context_of
 from kbuild import emulate
-from kbuild.config.backends import all_backends
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import IntArray, to_float
 from kbuild.frontend.keras import read_model
@@ -26,6 +25,7 @@ from kbuild.passes import check_capability, resolve_precision
 from kbuild.passes.context import Context
 from kbuild.passes.pipeline import PIPELINE
 
+Maker = Callable[[CaseId, Path], reference.Reference]  # what Keras makes of a case, or made once
 IO_TYPES = ("io_parallel", "io_stream")
 FLOAT_TOLERANCE = 1e-4  # of the largest magnitude of an output: Keras computes in float32
 RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "crashed"
@@ -74,12 +74,12 @@ class Trial:
     values: dict[str, IntArray]
 
 
-def examine(case: CaseId) -> tuple[Outcome, list[Trial]]:
+def examine(case: CaseId, make: Maker = reference.make) -> tuple[Outcome, list[Trial]]:
     """Everything but the other engines. Never raises: whatever happens is the outcome."""
     outcome, trials = Outcome(case), []
     try:
         with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-            keras = reference.make(case, Path(folder))
+            keras = make(case, Path(folder))
             outcome.code = keras.code
             trials = list(_trials(outcome, keras))
     except (UnsupportedModel, RecipeError) as error:
@@ -129,8 +129,9 @@ def _compare_floats(graph: Graph, inputs: dict[str, np.ndarray], outputs: list[n
 def _typed(outcome: Outcome, label: str, graph: Graph, inputs: dict[str, np.ndarray]) -> Iterator[Trial]:
     """The trials of one setting: for both io types, as far as a backend prints them."""
     known: tuple[Graph, Trial] | None = None
+    settings = context_of(label, graph, inputs, random.Random(f"{outcome.case} {label}"))
     for io_type in IO_TYPES:
-        context = context_of(label, graph, inputs, io_type, random.Random(f"{outcome.case} {label}"))
+        context = replace(settings, io_type=io_type)
         real, typed, final = fixed(graph, context)
         if known is None or known[0] != final:
             integers, lost = emulate.quantize_inputs(typed, inputs)
@@ -182,23 +183,17 @@ def _check_bounds(
 
 
 def _capability(outcome: Outcome, label: str, graph: Graph, context: Context) -> bool:
-    """Whether the HLS backends print it; the answer of every backend with default settings is a fact of the layer."""
-    accepted = False
-    for backend in all_backends().values():
-        if backend.name != "Vitis" and label != "auto":
-            continue
-        key = f"{backend.name} {context.io_type}"
-        asked = Context(context.settings, backend.name, context.io_type)
-        try:
-            check_capability.run(graph, asked)
-        except RecipeError as error:
-            reason = reason_of(str(error))
-            if reason is None:
-                raise Wrong(f"{label}: {key}: refused for no documented reason: {error}") from error
-            if label == "auto":
-                outcome.targets[key] = f"{REFUSED}: {reason}"
-        else:
-            if label == "auto":
-                outcome.targets[key] = RIGHT
-            accepted = accepted or backend.name == "Vitis"
-    return accepted
+    """Whether Vitis prints it (and Vivado, which has the same kernels); the answer with default settings is kept."""
+    key = f"{context.backend} {context.io_type}"
+    try:
+        check_capability.run(graph, context)
+    except RecipeError as error:
+        reason = reason_of(str(error))
+        if reason is None:
+            raise Wrong(f"{label}: {key}: refused for no documented reason: {error}") from error
+        answer = f"{REFUSED}: {reason}"
+    else:
+        answer = RIGHT
+    if label == "auto":
+        outcome.targets[key] = answer
+    return answer == RIGHT

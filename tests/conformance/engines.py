@@ -1,4 +1,4 @@
-"""The C simulation of many cases at once: their graphs side by side in one library, since compiling is what takes time."""
+"""The C simulation of many cases at once: their graphs side by side in one library: it is compiling that costs."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def _failures(trials: Sequence[Trial]) -> list[tuple[Trial, str]]:
         for node in trial.graph:
             wanted, given = wide(trial.values[node.name]), wide(found[prefixed(number, node.name)])
             if wanted.shape != given.shape or not np.array_equal(wanted, given):
-                kinds = [trial.graph[name].fixed() for name in node.inputs]
-                failures.append((trial, f"the C simulation differs at {node.name}: {node.op} of {kinds} as {node.type}"))
+                types = [str(trial.graph[name].fixed()) for name in node.inputs]
+                message = f"the C simulation differs at {node.name}: {node.op} of {types} as {node.type}"
+                failures.append((trial, message))
                 break
     return failures
 

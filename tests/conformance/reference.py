@@ -10,18 +10,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # cases run side by side in processes
-
 import numpy as np
 
 from conformance.catalog import CaseId, generators
 from conformance.script import Script, Value
 
 SAMPLES = 5
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    # cases run side by side in processes
+    **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"),
+}
 ATTEMPTS = 30  # drawings, of which Keras refuses some
 FORMATS = {3: ("keras", "h5", "json"), 2: ("h5", "json", "keras", "json3")}
 
@@ -42,6 +43,8 @@ class NoModel(Exception):
 
 def keras_of(major: int) -> ModuleType:
     """The module of a version of Keras."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     if major == 3:
         import keras
 
@@ -56,20 +59,12 @@ def _add_as_numpy_does() -> None:
     the first after the batch, if that is as long: a bias of channels_first, or one of EinsumDense, is then added along
     the wrong axis. Its other backends do not; nor does this.
     """
-    import tensorflow
     from keras.src.backend.tensorflow import numpy as functions
 
-    guessing = functions.add
-
     def add(x1: Any, x2: Any) -> Any:
-        ranks = [len(getattr(x, "shape", ())) for x in (x1, x2)]
-        if ranks[0] != ranks[1] or not ranks[0] or x1.dtype != x2.dtype:
-            return guessing(x1, x2)
-        return tensorflow.add(tensorflow.convert_to_tensor(x1), tensorflow.convert_to_tensor(x2))
+        return functions.subtract(x1, functions.negative(x2))  # the same number, without a guess
 
-    if guessing.__name__ == "add" and not hasattr(guessing, "exact"):
-        add.exact = True
-        functions.add = add
+    functions.add = add
 
 
 def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:
@@ -114,9 +109,7 @@ def _randomize(model: Any, rng: np.random.Generator) -> None:
     for layer in model._flatten_layers(include_self=False):
         if type(layer).__name__ == "Normalization":
             continue
-        for weight in layer._trainable_variables + layer._non_trainable_variables if hasattr(
-            layer, "_trainable_variables"
-        ) else layer._trainable_weights + layer._non_trainable_weights:
+        for weight in _own_weights(layer):
             name = weight.name.split("/")[-1].split(":")[0]
             if "seed" in name or "int" in str(weight.dtype):
                 continue
@@ -124,6 +117,13 @@ def _randomize(model: Any, rng: np.random.Generator) -> None:
             scale = 1.2 / max(np.prod(shape[:-1]), 1) ** 0.5 if len(shape) > 1 else 0.6
             values = rng.normal(0, max(scale, 0.3), shape)
             weight.assign(np.abs(values) + 0.3 if "variance" in name else values)
+
+
+def _own_weights(layer: Any) -> list[Any]:
+    """Those of the layer itself, without its parts'."""
+    if hasattr(layer, "_trainable_variables"):
+        return list(layer._trainable_variables + layer._non_trainable_variables)
+    return list(layer._trainable_weights + layer._non_trainable_weights)
 
 
 def _inputs(script: Script, model: Any, rng: np.random.Generator) -> list[np.ndarray]:
@@ -145,9 +145,8 @@ def _inputs(script: Script, model: Any, rng: np.random.Generator) -> list[np.nda
 
 def _predict(model: Any, inputs: list[np.ndarray], script: Script) -> list[np.ndarray]:
     """Outputs in float64. A call in inference mode is what `predict` compiles; a part of the cases goes through it."""
-    given = [x.astype(np.float32) for x in inputs]
-    given = [np.asarray(x, str(t.dtype).split("'")[1] if "'" in str(t.dtype) else t.dtype)
-             for x, t in zip(given, model.inputs, strict=True)]  # fmt: skip
+    dtypes = [getattr(tensor.dtype, "name", tensor.dtype) for tensor in model.inputs]
+    given = [x.astype(dtype) for x, dtype in zip(inputs, dtypes, strict=True)]
     one = given if len(given) > 1 else given[0]
     found = model.predict(one, verbose=0) if script.chance(0.05) else model(one, training=False)
     outputs = list(found) if isinstance(found, list | tuple) else [found]

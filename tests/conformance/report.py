@@ -61,7 +61,9 @@ def document(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
             if any(o.case.layer == layer for o in outcomes)
         },
         "failures": [
-            {"case": str(o.case), "status": o.status, "message": o.message, "code": o.code} for o in outcomes if o.failed
+            {"case": str(o.case), "status": o.status, "message": o.message, "code": o.code}
+            for o in outcomes
+            if o.failed
         ],
     }
 

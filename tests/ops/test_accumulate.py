@@ -97,9 +97,22 @@ def test_many_rounded_products(mode: Quantization, bits: int, shift: int, monkey
     bias = Tensor(rng.integers(-9, 9, (2, 7)), FixedType(60, 60 - 2 * bits + shift))
     of = FixedType(bits + 1, 1)
     accum = FixedType(60, 60 - 2 * bits + shift, True, mode)
-    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
     wanted = quantize(x[..., np.newaxis] * w[..., np.newaxis, :, :], shift, mode).sum(axis=-2)
-    assert (found == wanted + bias.data[..., np.newaxis, :]).all()
+    wanted += bias.data[..., np.newaxis, :]
+    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
+    assert found.dtype == np.int64
+    assert (found == wanted).all()
+
+
+@pytest.mark.parametrize("wide_one", ["x", "weight", "start"])
+def test_small_integers_in_object_arrays(wide_one: str) -> None:
+    rng = np.random.default_rng(2)
+    given = {
+        "x": rng.integers(-99, 99, (4, 6)), "weight": rng.integers(-99, 99, (6, 3)), "start": np.array([[1, -2, 3]]),
+    }  # fmt: skip
+    wanted = quantize(given["x"][..., np.newaxis] * given["weight"], 5, Quantization.TRN).sum(axis=-2) + given["start"]
+    given[wide_one] = given[wide_one].astype(object)
+    assert (accumulate._rounding(*given.values(), 5, Quantization.TRN) == wanted).all()
 
 
 def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 #ifndef KBUILD_STREAM_CONVOLUTION_H
 #define KBUILD_STREAM_CONVOLUTION_H
 
-#include "../products.h"
+#include "../dense.h"
 #include "line_buffer.h"
 
 namespace kbuild {
@@ -47,6 +47,7 @@ void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C:
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
@@ -69,14 +70,15 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
     }
 }
 
-// The inputs under the kernel, [terms][groups].
-template <class C, class T>
+// The inputs under the kernel, [terms][groups], or, BY_GROUP, [groups][terms].
+template <class C, bool BY_GROUP, class T>
 void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T terms[C::terms * C::groups], int f0,
                        int f1) {
 #pragma HLS INLINE
@@ -95,7 +97,7 @@ void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T ter
 #pragma HLS UNROLL
                     T value = window[from + g * C::group_channels + c];
                     if (!there) value = 0;
-                    terms[(k + c) * C::groups + g] = value;
+                    terms[BY_GROUP ? g * C::terms + k + c : (k + c) * C::groups + g] = value;
                 }
             }
         }
@@ -123,7 +125,7 @@ void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
             typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=terms complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
-            stream_conv_terms<C>(window, terms, f0, f1);
+            stream_conv_terms<C, false>(window, terms, f0, f1);
             for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
                 accum[n] = bias[n];
@@ -134,6 +136,38 @@ void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS UNROLL
                 result[n] = accum[n];
             }
+            y.write(result);
+        }
+    }
+}
+
+// Distributed arithmetic: a pixel in every cycle, the sums by shifts and additions.
+template <class C, class X, class Y>
+void stream_conv_distributed_arithmetic(hls::stream<X>& x, hls::stream<Y>& y,
+                                        const typename C::weight_t[C::terms * C::outputs],
+                                        const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    typedef typename X::value_type T;
+    T line[C::line_rows][C::line_width][C::channels];
+    T window[C::rows * C::columns * C::channels];
+#pragma HLS ARRAY_PARTITION variable=line complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=line complete dim=3
+#pragma HLS ARRAY_PARTITION variable=window complete
+    KBUILD_EACH_CORNER(C) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
+        if (f1 == 0 && i1 == C::first1) empty<C>(window);
+        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+        if (KBUILD_COMPLETE(C)) {
+            T terms[C::terms * C::groups];
+            typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=terms complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+            stream_conv_terms<C, true>(window, terms, f0, f1);
+            distributed_sums<C>(terms, accum, bias);
+            Y result;
+            for (int n = 0; n < C::outputs; ++n) result[n] = accum[n];
             y.write(result);
         }
     }

@@ -3,7 +3,7 @@
 #define KBUILD_STREAM_DENSE_H
 
 #include "../products.h"
-#include "packet.h"
+#include "packets.h"
 
 namespace kbuild {
 
@@ -34,8 +34,10 @@ void stream_dense_latency(hls::stream<X>& x, hls::stream<Y>& y,
     }
     for (int p = 0; p < C::packets; ++p) {
 #pragma HLS PIPELINE II=C::interval
-        const X packet = x.read();
-        add_products<C, 1, X::size>(packet.data, 0, accum, weight, p * X::size);
+        typename X::value_type values[X::size];
+#pragma HLS ARRAY_PARTITION variable=values complete
+        read_packet(x, values, 0);
+        add_products<C, 1, X::size>(values, 0, accum, weight, p * X::size);
     }
     stream_result<C>(y, accum);
 }
@@ -56,8 +58,10 @@ void stream_dense_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
     }
     for (int p = 0; p < C::packets; ++p) {
 #pragma HLS UNROLL
-        const X packet = x.read();
-        add_products<C, 1, X::size>(packet.data, 0, accum, weight, p * X::size);
+        typename X::value_type values[X::size];
+#pragma HLS ARRAY_PARTITION variable=values complete
+        read_packet(x, values, 0);
+        add_products<C, 1, X::size>(values, 0, accum, weight, p * X::size);
     }
     stream_result<C>(y, accum);
 }
@@ -76,8 +80,10 @@ void stream_dense_resource(hls::stream<X>& x, hls::stream<Y>& y,
         accum[n] = bias[n];
     }
     for (int p = 0; p < C::packets; ++p) {
-        const X packet = x.read();
-        add_steps<C, 1, C::steps>(packet.data, 0, accum, weight, p * C::steps);
+        typename X::value_type values[X::size];
+#pragma HLS ARRAY_PARTITION variable=values complete
+        read_packet(x, values, 0);
+        add_steps<C, 1, C::steps>(values, 0, accum, weight, p * C::steps);
     }
     stream_result<C>(y, accum);
 }

@@ -86,8 +86,8 @@ def _wanted(model: ModelSpec, above: Path) -> Iterator[tuple[Path, tuple[str, ..
 
 
 def _names(layer: LayerSpec) -> tuple[str, ...]:
-    handler = handler_of(layer.class_name)
-    return () if handler is None else handler.weights(Config(layer.name, layer.class_name, layer.config))
+    handler = handler_of(layer.class_name, layer.keras)
+    return () if handler is None else handler.weights(Config(layer.name, layer.class_name, layer.config, layer.keras))
 
 
 def _filled(model: ModelSpec, above: Path, found: Found) -> ModelSpec:
@@ -218,7 +218,7 @@ def _numbered(model: ModelSpec, root: Folder) -> Iterator[tuple[LayerSpec, Folde
         return
     used: dict[str, int] = {}
     for layer in model.layers:
-        stem = snake_case(layer.class_name)
+        stem = snake_case(layer.class_name.rpartition(">")[2])
         number = used.get(stem, 0)
         has_weights = any(_wanted(replace(model, layers=(layer,)), ()))
         used[stem] = number + (step if has_weights else 1)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from conformance.script import Script, Value
 
-BOTH = (
-    "elu exponential gelu hard_sigmoid linear mish relu selu sigmoid softmax softplus softsign swish tanh"
-).split()
-KERAS3 = (
-    "celu hard_silu hard_swish hard_tanh leaky_relu log_sigmoid relu6 silu soft_shrink sparse_plus sparse_sigmoid "
-    "squareplus tanh_shrink"
-).split()
+BOTH = [
+    "elu", "exponential", "gelu", "hard_sigmoid", "linear", "mish", "relu", "selu", "sigmoid", "softmax",
+    "softplus", "softsign", "swish", "tanh",
+]  # fmt: skip
+KERAS3 = [
+    "celu", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid", "relu6", "silu", "soft_shrink",
+    "sparse_plus", "sparse_sigmoid", "squareplus", "tanh_shrink",
+]  # fmt: skip
 
 
 def functions(s: Script) -> list[str]:
@@ -33,6 +34,11 @@ def function(name: str) -> Callable[[Script], Value]:
         return s.layer("Dense", x, units=s.size(), activation=name)
 
     return build
+
+
+def named(s: Script) -> Value:
+    """A layer of any function."""
+    return s.layer("Activation", s.source(s.shape()), activation=s.one(*functions(s)))
 
 
 def gelu(s: Script) -> Value:
@@ -77,6 +83,7 @@ def softmax(s: Script) -> Value:
 
 
 CASES = {
+    "Activation": named,
     "ReLU": relu,
     "LeakyReLU": leaky_relu,
     "ELU": elu,

@@ -42,7 +42,8 @@ def normalization(s: Script) -> Value:
     """Its statistics given, or adapted to data; of no axis, of one, of all."""
     x = s.source(s.shape())
     axes = s.one(None, -1, x.rank, tuple(range(1, x.rank + 1)))
-    kept = [] if axes is None else [x.shape[a - 1 if a > 0 else a] for a in (axes if isinstance(axes, tuple) else [axes])]
+    each = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    kept = [x.shape[axis - 1 if axis > 0 else axis] for axis in each]
     settings = {"axis": axes if axes != -1 else s.maybe(axes), "invert": s.maybe(True, 0.3)}
     seed = s.size(0, 1000)
     if s.chance(0.5):

@@ -74,9 +74,8 @@ def einsum_dense(s: Script) -> Value:
     if isinstance(shape, tuple) and 0 in shape:
         kept = equation.split(",")[0].index(equation.split("->")[1][1]) - 1
         shape = tuple(x.shape[kept] if n == 0 else n for n in shape)
-    return s.layer(
-        "EinsumDense", x, equation=equation, output_shape=shape, bias_axes=s.maybe(s.one(*biases.split())), **fused(s, 0.3)
-    )
+    bias = s.maybe(s.one(*biases.split()))
+    return s.layer("EinsumDense", x, equation=equation, output_shape=shape, bias_axes=bias, **fused(s, 0.3))
 
 
 CASES = {

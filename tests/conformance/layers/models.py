@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-
 from conformance.layers.activation import fused
 from conformance.script import Script, Value
 
@@ -100,7 +99,7 @@ STEPS: tuple[tuple[int, int, Step], ...] = (
     (2, 3, lambda s, x: s.layer(f"ZeroPadding{x.rank - 1}D", x)),
     (2, 3, lambda s, x: s.layer(f"UpSampling{x.rank - 1}D", x)),
     (2, 3, lambda s, x: s.layer(f"Global{s.one('Max', 'Average')}Pooling{x.rank - 1}D", x)),
-    (2, 2, lambda s, x: s.layer(s.one("LSTM", "GRU", "SimpleRNN"), x, units=s.size(1, 3), return_sequences=s.chance(0.7))),
+    (2, 2, lambda s, x: s.layer(s.one("LSTM", "GRU"), x, units=s.size(1, 3), return_sequences=s.chance(0.7))),
 )
 
 
@@ -125,7 +124,8 @@ def channels_first(s: Script) -> list[Value]:
     for _ in range(s.size(1, 4)):
         step = s.size(0, 5)
         if step <= 1:
-            x = s.layer("Conv2D", x, filters=s.size(1, 3), kernel_size=s.size(1, 2), padding="same", **first, **fused(s))
+            words = {"filters": s.size(1, 3), "kernel_size": s.size(1, 2), "padding": "same"}
+            x = s.layer("Conv2D", x, **words, **first, **fused(s))
         elif step == 2:
             x = s.layer("MaxPooling2D", x, pool_size=2, padding="same", **first)
         elif step == 3:

@@ -132,10 +132,11 @@ def repeat(s: Script) -> Value:
     return s.value(f"ops.repeat({x}, {s.size(1, 3)}, axis={s.size(1, x.rank)})")
 
 
-FUNCTIONS = (
-    "exp hard_sigmoid hard_silu hard_tanh log_sigmoid relu relu6 selu sigmoid silu softplus softsign sparse_plus "
-    "sparse_sigmoid tanh tanh_shrink square negative abs sqrt sin"
-).split()
+FUNCTIONS = [
+    "exp", "hard_sigmoid", "hard_silu", "hard_tanh", "log_sigmoid", "relu", "relu6", "selu", "sigmoid", "silu",
+    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "tanh", "tanh_shrink", "square", "negative", "abs",
+    "sqrt", "sin",
+]  # fmt: skip
 
 KERAS3_CASES: dict[str, Build] = {
     **{f"ops.{name}": binary(spellings) for name, spellings in BINARY.items()},

@@ -17,7 +17,8 @@ def dynamic(s: Script) -> Value:
 
 
 def masked_embedding(s: Script) -> Value:
-    return s.layer("LSTM", s.layer("Embedding", s.input((4,), rows=5), input_dim=5, output_dim=2, mask_zero=True), units=2)
+    rows = s.layer("Embedding", s.input((4,), rows=5), input_dim=5, output_dim=2, mask_zero=True)
+    return s.layer("LSTM", rows, units=2)
 
 
 def custom(s: Script) -> Value:

@@ -21,6 +21,16 @@ void read_words(T* values, int count, const int64_t* words) {
         values[i] = ap_int<64>(words[i]) * power<ap_ufixed<1, 1 - (T::width - T::iwidth)> >();
 }
 
+template <int W>
+void read_words(ap_int<W>* values, int count, const int64_t* words) {
+    for (int i = 0; i < count; ++i) values[i] = words[i];
+}
+
+template <int W>
+void read_words(ap_uint<W>* values, int count, const int64_t* words) {
+    for (int i = 0; i < count; ++i) values[i] = words[i];
+}
+
 template <class T>
 void write_words(const T* values, int count, int64_t* words) {
     for (int i = 0; i < count; ++i) {

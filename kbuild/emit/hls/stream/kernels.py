@@ -10,15 +10,19 @@ from kbuild.emit.hls.stream.dense import dense
 from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
 from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel
+from kbuild.emit.hls.stream.recurrences import recurrent
 from kbuild.emit.hls.stream.reductions import reduce
 from kbuild.ir import Node, Op
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.gru import Gru
+from kbuild.ops.lstm import Lstm
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.repeat import Repeat
+from kbuild.ops.rnn import SimpleRnn
 
 
 def kernel(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
@@ -37,4 +41,7 @@ KERNELS: dict[type[Op], Callable[..., StreamKernel | None]] = {
     Repeat: repeat,
     Concatenate: concatenate,
     Dense: dense,
+    SimpleRnn: recurrent,
+    Lstm: recurrent,
+    Gru: recurrent,
 }
