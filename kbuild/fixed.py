@@ -309,21 +309,22 @@ def cast_counting(q: IntArray, fraction: int, to: FixedType) -> tuple[IntArray, 
     return result, 0 if result is rounded else int(np.count_nonzero(result != rounded))
 
 
-def from_float(x: Any, to: FixedType) -> IntArray:
+def from_float(x: Any, to: FixedType, ends: tuple[float, float] | None = None) -> IntArray:
     """Integers of the type `to` for floating-point values: exact scaling, then the type's rounding and overflow.
 
-    Raises ValueError for NaN and infinities, which no fixed-point type can hold.
+    `ends` are the smallest and the largest of the values, where they are known. Raises ValueError for NaN and
+    infinities, which no fixed-point type can hold.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.size == 0:
         return values.astype(np.int64)
-    least, largest = float(values.min()), float(values.max())
+    least, largest = ends or (float(values.min()), float(values.max()))
     if not (math.isfinite(least) and math.isfinite(largest)):
         raise ValueError("NaN or infinity cannot become fixed point")
     with np.errstate(over="ignore", under="ignore"):  # what does not fit a double is rounded exactly below
-        ends = np.ldexp([least, largest], to.fraction)
+        scaled = np.ldexp([least, largest], to.fraction)
         lost = to.fraction < 0 and bool((np.abs(np.ldexp(values, to.fraction))[values != 0] < 2.0**-1000).any())
-    if lost or float(np.abs(ends).max()) >= 2.0**INT64_BITS:
+    if lost or float(np.abs(scaled).max()) >= 2.0**INT64_BITS:
         return limit(_round_exactly(values, to), to)
     rounded = np.empty(values.shape, np.int64)
     flat, target = values.reshape(-1), rounded.reshape(-1)
@@ -334,7 +335,7 @@ def from_float(x: Any, to: FixedType) -> IntArray:
             target[block] = _round_floats(scale(flat[block], to.fraction), to.quantization)
 
     mapped(convert, parts(values.size, PART))
-    inside = to.floor <= ends[0] - 1 and ends[1] + 1 <= to.max  # rounding moves a value by less than one
+    inside = to.floor <= scaled[0] - 1 and scaled[1] + 1 <= to.max  # rounding moves a value by less than one
     return rounded if inside else limit(rounded, to)
 
 

@@ -17,6 +17,7 @@ from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor, verify
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant
+from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
@@ -56,7 +57,7 @@ class Builder:
 
     rng: Random
     widths: tuple[int, int] = NARROW
-    strategies: Sequence[str] = ("latency", "resource", "unrolled")
+    strategies: Sequence[str] = STRATEGIES
     nodes: list[Node] = field(default_factory=list)
 
     def type(self, modes: bool = True) -> FixedType:
@@ -106,14 +107,15 @@ class Builder:
 
 
 def integers(rng: Random, shape: Shape, of: FixedType) -> IntArray:
-    """Random integers of a type: uniform, small ones, zeros and both ends."""
+    """Random integers that a type holds: uniform, small ones, zeros and both ends."""
     size = int(np.prod(shape))
     values = []
     for choice in rng.random(size):
         bits = of.width if choice < 0.6 else int(rng.integers(1, of.width + 1))
         raw = int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits)
         value = raw - (1 << (bits - 1)) if of.signed else raw
-        values.append(of.min if choice > 0.97 else of.max if choice > 0.94 else value)
+        value = of.min if choice > 0.97 else of.max if choice > 0.94 else value
+        values.append(max(value, of.floor))  # a symmetric range lacks the least integer of its bits
     return compact(np.array(values, dtype=object).reshape(shape))
 
 
@@ -133,7 +135,8 @@ def _dense(b: Builder) -> None:
 
 def _strategy(b: Builder, k: int, n: int) -> tuple[str, int]:
     """A strategy for a matrix [k, n], and a reuse factor that it allows."""
-    strategy = str(b.rng.choice(list(b.strategies)))
+    wide = b.widths[1] > 64  # wide constants make long code of adders
+    strategy = str(b.rng.choice([name for name in b.strategies if not (wide and name == "distributed_arithmetic")]))
     divisors = [d for d in range(1, k + 1) if k % d == 0] + [k * d for d in range(1, n + 1) if n % d == 0]
     return strategy, int(b.rng.choice(divisors)) if strategy == "resource" else 1
 
@@ -253,7 +256,8 @@ def _step(b: Builder) -> None:
     of = x.fixed() if b.rng.random() < 0.7 else b.type(modes=False)
     thresholds = b.tensor((*b.broadcastable(x.shape), count), of)
     rising = Tensor(np.sort(thresholds.data, axis=-1), of.plain())
-    b.add(Step(rising, b.tensor((count + 1,))), [x])
+    outer = rising.shape[:-1] if b.rng.random() < 0.3 else ()
+    b.add(Step(rising, b.tensor((*outer, count + 1))), [x])
 
 
 def _small(node: Node, ranks: Collection[int] = (1, 2, 3, 4)) -> bool:
@@ -299,6 +303,9 @@ def _conv(b: Builder) -> None:
     accum = b.type() if b.rng.random() < 0.8 else None
     op = Conv(weight, bias, accum, strategy, reuse, strides=_numbers(b, 1, 3, rank), padding=_pairs(b, 0, 2, rank),
               dilation=_numbers(b, 1, 2, rank), input_dilation=_numbers(b, 1, 3, rank), groups=groups)
+    positions = int(np.prod(op.infer_shape([x.shape])[:-1]))
+    factors = [n for n in range(1, positions + 1) if positions % n == 0]
+    op = replace(op, parallelization_factor=1 if b.rng.random() < 0.5 else int(b.rng.choice(factors or [1])))
     _add_valid(b, op if accum else replace(op, accum=op.sum_type(x.fixed())), x)
 
 
@@ -472,7 +479,7 @@ SEQUENCE: dict[str, Callable[[Builder], None]] = {
 
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
-                 widths: tuple[int, int] = NARROW, strategies: Sequence[str] = ("latency", "resource", "unrolled"),
+                 widths: tuple[int, int] = NARROW, strategies: Sequence[str] = STRATEGIES,
                  inputs: int = 3, spatial: bool = False, sequence: bool = False) -> Graph:
     """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
 

@@ -1,10 +1,11 @@
-// y[p][n] = bias[n] + sum over k and c of x[under(p, k)][group(n)][c] * weight[k][c][n], summed as in dense.h: exact
-// products cast to term_t, k and then c ascending, bias first. Places of the window without an input add nothing.
+// y[p][n] = bias[n] + sum over k and c of x[under(p, k)][group(n)][c] * weight[k][c][n], summed as in
+// products.h, bias first. Places of the window without an input add nothing.
 //
-// One position is computed at a time; the top function runs convolutions as processes beside each other.
+// `at_once` positions are computed at once; the top function runs convolutions as processes beside each other.
 #ifndef KBUILD_CONV_H
 #define KBUILD_CONV_H
 
+#include "dense.h"
 #include "window.h"
 
 namespace kbuild {
@@ -29,20 +30,14 @@ void conv_position(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                 if (i2 < 0) continue;
                 const int from = ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels;
                 const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
-                for (int c = 0; c < C::group_channels; ++c) {
-                    for (int g = 0; g < C::groups; ++g) {
-                        const X value = x[from + g * C::group_channels + c];
-                        for (int n = g * C::group_outputs; n < (g + 1) * C::group_outputs; ++n)
-                            accum[n] += typename C::term_t(value * weight[(k + c) * C::outputs + n]);
-                    }
-                }
+                add_products<C, C::groups, C::group_channels>(x, from, accum, weight, k);
             }
         }
     }
     for (int n = 0; n < C::outputs; ++n) y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
 }
 
-// Latency: a position every `reuse_factor` cycles, with at most `multipliers` multipliers.
+// Latency: `at_once` positions every `reuse_factor` cycles, with at most `multipliers` multipliers.
 template <class C, class X, class Y>
 void conv_latency(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
                   const typename C::weight_t weight[C::terms * C::outputs],
@@ -51,9 +46,13 @@ void conv_latency(const X x[C::inputs * C::channels], Y y[C::positions * C::outp
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
 #pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
-    KBUILD_EACH_POSITION(C) {
+    int p0 = 0, p1 = 0, p2 = 0;
+    for (int first = 0; first < C::positions; first += C::at_once) {
 #pragma HLS PIPELINE II=C::reuse_factor
-        conv_position<C>(x, y, weight, bias, p0, p1, p2);
+        for (int place = 0; place < C::at_once; ++place) {
+            conv_position<C>(x, y, weight, bias, p0, p1, p2);
+            advance<C>(p0, p1, p2);
+        }
     }
 }
 
@@ -65,15 +64,20 @@ void conv_unrolled(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    KBUILD_EACH_POSITION(C) {
+    int p0 = 0, p1 = 0, p2 = 0;
+    for (int first = 0; first < C::positions; first += C::at_once) {
 #pragma HLS PIPELINE II=C::reuse_factor
-        conv_position<C>(x, y, weight, bias, p0, p1, p2);
+        for (int place = 0; place < C::at_once; ++place) {
+            conv_position<C>(x, y, weight, bias, p0, p1, p2);
+            advance<C>(p0, p1, p2);
+        }
     }
 }
 
-// The inputs under the window, [groups][terms], zero where there is none.
-template <class C, class X>
-void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::terms], int p0, int p1, int p2) {
+// The inputs under a window, one of PLACES of them: [groups][terms], zero where there is none.
+template <class C, int PLACES, class X>
+void conv_window(const X x[C::inputs * C::channels], X window[PLACES * C::groups * C::terms], int place, int p0, int p1,
+                 int p2) {
 #pragma HLS INLINE
     for (int k0 = 0; k0 < C::kernel0; ++k0) {
         const int i0 = under(p0, k0, C::stride0, C::dilation0, C::low0, C::spread0, C::size0);
@@ -88,7 +92,7 @@ void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::ter
                     for (int c = 0; c < C::group_channels; ++c) {
                         X value = x[from + g * C::group_channels + c];
                         if (!there) value = 0;
-                        window[g * C::terms + k + c] = value;
+                        window[(place * C::groups + g) * C::terms + k + c] = value;
                     }
                 }
             }
@@ -96,7 +100,7 @@ void conv_window(const X x[C::inputs * C::channels], X window[C::groups * C::ter
     }
 }
 
-// Resource: each position takes `reuse_factor` steps of `products` products, whose weights lie side by side in memory.
+// Resource: `at_once` positions take `reuse_factor` steps of `products` products each, whose weights lie side by side.
 // A step takes `depth` places of the window for all outputs, or one for `lanes` of the outputs.
 template <class C, class X, class Y>
 void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
@@ -104,15 +108,20 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                    const typename C::bias_t bias[C::outputs]) {
 #pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    KBUILD_EACH_POSITION(C) {
-        X window[C::groups * C::terms];
-        typename C::accum_t accum[C::outputs];
+    int p0 = 0, p1 = 0, p2 = 0;
+    for (int position = 0; position < C::positions; position += C::at_once) {
+        X window[C::at_once * C::groups * C::terms];
+        typename C::accum_t accum[C::at_once * C::outputs];
 #pragma HLS ARRAY_PARTITION variable=window complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
-        conv_window<C>(x, window, p0, p1, p2);
-        for (int n = 0; n < C::outputs; ++n) {
+        for (int place = 0; place < C::at_once; ++place) {
 #pragma HLS UNROLL
-            accum[n] = bias[n];
+            conv_window<C, C::at_once>(x, window, place, p0, p1, p2);
+            advance<C>(p0, p1, p2);
+            for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+                accum[place * C::outputs + n] = bias[n];
+            }
         }
         int first = 0, n = 0;
         for (int step = 0; step < C::reuse_factor; ++step) {
@@ -122,8 +131,12 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                 for (int lane = 0; lane < C::lanes; ++lane) {
 #pragma HLS UNROLL
                     const int group = C::groups == 1 ? 0 : (n + lane) / C::group_outputs;
-                    const X value = window[group * C::terms + first + k];
-                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
+                    const typename C::weight_t w = weight[(step * C::depth + k) * C::lanes + lane];
+                    for (int place = 0; place < C::at_once; ++place) {
+#pragma HLS UNROLL
+                        const X value = window[(place * C::groups + group) * C::terms + first + k];
+                        accum[place * C::outputs + n + lane] += typename C::term_t(value * w);
+                    }
                 }
             }
             n += C::lanes;
@@ -132,9 +145,32 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                 first += C::depth;
             }
         }
-        for (int n = 0; n < C::outputs; ++n) {
+        for (int i = 0; i < C::at_once * C::outputs; ++i) {
 #pragma HLS UNROLL
-            y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
+            y[position * C::outputs + i] = accum[i];
+        }
+    }
+}
+
+// Distributed arithmetic: `at_once` positions in every cycle, their sums by shifts and additions.
+template <class C, class X, class Y>
+void conv_distributed_arithmetic(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
+                                 const typename C::weight_t[C::terms * C::outputs],
+                                 const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    int p0 = 0, p1 = 0, p2 = 0;
+    for (int position = 0; position < C::positions; position += C::at_once) {
+#pragma HLS PIPELINE II=1
+        for (int place = 0; place < C::at_once; ++place) {
+            X window[C::groups * C::terms];
+            typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=window complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+            conv_window<C, 1>(x, window, 0, p0, p1, p2);
+            advance<C>(p0, p1, p2);
+            distributed_sums<C>(window, accum, bias);
+            for (int n = 0; n < C::outputs; ++n) y[(position + place) * C::outputs + n] = accum[n];
         }
     }
 }

@@ -1,9 +1,9 @@
-// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed in accum_t and cast to the result.
-//
-// A product is exact, is cast to term_t (the accumulator's fraction and rounding) and added, k ascending, bias first.
-// So a saturating accumulator saturates after every addition, and a wrapping one may be any width modulo its own.
+// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, cast to the result.
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
+
+#include "integer.h"
+#include "products.h"
 
 namespace kbuild {
 
@@ -16,10 +16,7 @@ void dense_row(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
-    for (int k = 0; k < C::inputs; ++k) {
-        const X value = x[row * C::inputs + k];
-        for (int n = 0; n < C::outputs; ++n) accum[n] += typename C::term_t(value * weight[k * C::outputs + n]);
-    }
+    add_products<C, 1, C::inputs>(x, row * C::inputs, accum, weight, 0);
     for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
 }
 
@@ -48,8 +45,7 @@ void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     for (int row = 0; row < C::rows; ++row) dense_row<C>(x, y, weight, bias, row);
 }
 
-// Resource: `reuse_factor` steps of `products` products each, whose weights lie side by side in memory.
-// A step takes `depth` inputs for all outputs, or one input for `lanes` of the outputs.
+// Resource: each row takes `reuse_factor` steps of `products` products.
 template <class C, class X, class Y>
 void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
@@ -63,23 +59,7 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS UNROLL
             accum[n] = bias[n];
         }
-        int first = 0, n = 0;
-        for (int step = 0; step < C::reuse_factor; ++step) {
-#pragma HLS PIPELINE II=1
-            for (int k = 0; k < C::depth; ++k) {
-#pragma HLS UNROLL
-                const X value = x[row * C::inputs + first + k];
-                for (int lane = 0; lane < C::lanes; ++lane) {
-#pragma HLS UNROLL
-                    accum[n + lane] += typename C::term_t(value * weight[(step * C::depth + k) * C::lanes + lane]);
-                }
-            }
-            n += C::lanes;
-            if (n == C::outputs) {
-                n = 0;
-                first += C::depth;
-            }
-        }
+        add_steps<C, 1, C::reuse_factor>(x, row * C::inputs, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
             y[row * C::outputs + n] = accum[n];
@@ -87,9 +67,45 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     }
 }
 
+// Distributed arithmetic: `C::adders` multiplies the integers behind `places` values by the matrix, with shifts and
+// additions only. Its results are whole sums (`parts` is 1), or one product for each term where each is cast by itself.
+template <class C, class X>
+void distributed_sums(const X x[C::places], typename C::accum_t accum[C::outputs],
+                      const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    typename C::integer_t q[C::places];
+    typename C::product_t product[C::parts * C::outputs];
+#pragma HLS ARRAY_PARTITION variable=q complete
+#pragma HLS ARRAY_PARTITION variable=product complete
+    for (int k = 0; k < C::places; ++k) q[k] = x[k] * unit<typename C::unit_t>();
+    C::adders(q, product);
+    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int part = 0; part < C::parts; ++part)
+        for (int n = 0; n < C::outputs; ++n)
+            accum[n] += typename C::part_t(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
+}
+
+template <class C, class X, class Y>
+void dense_distributed_arithmetic(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                                  const typename C::weight_t[C::inputs * C::outputs],
+                                  const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS PIPELINE II=1
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    for (int row = 0; row < C::rows; ++row) {
+        X values[C::inputs];
+        typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=values complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+        for (int k = 0; k < C::inputs; ++k) values[k] = x[row * C::inputs + k];
+        distributed_sums<C>(values, accum, bias);
+        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+    }
+}
+
 // ---- the products of other kernels, by `strategy` of their configuration
 
-const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2;
+const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2, STRATEGY_DISTRIBUTED_ARITHMETIC = 3;
 
 template <int STRATEGY>
 struct dense_by {
@@ -121,6 +137,17 @@ struct dense_by<STRATEGY_UNROLLED> {
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
         dense_unrolled<C>(x, y, weight, bias);
+    }
+};
+
+template <>
+struct dense_by<STRATEGY_DISTRIBUTED_ARITHMETIC> {
+    template <class C, class X, class Y>
+    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+                         const typename C::weight_t weight[C::inputs * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+        dense_distributed_arithmetic<C>(x, y, weight, bias);
     }
 };
 

@@ -20,6 +20,33 @@ typename C::state0_t mixed(const typename C::gate::value_t& update, const typena
 }
 
 // The reset gate scales the recurrent sum: p = r * r_n, cast to its type.
+template <class C, class X>
+void gru_step(const X x[C::features], typename C::state0_t h[C::units],
+              const typename C::input::weight_t weight[C::features * 3 * C::units],
+              const typename C::input::bias_t bias[3 * C::units],
+              const typename C::recurrent::weight_t recurrent_weight[C::units * 3 * C::units],
+              const typename C::recurrent::bias_t recurrent_bias[3 * C::units],
+              const typename C::act::table_t table[C::act::entries], const typename C::act::offset_t offset[1],
+              const typename C::gate::table_t gate_table[C::gate::entries],
+              const typename C::gate::offset_t gate_offset[1]) {
+#pragma HLS INLINE
+    typename C::input::accum_t a[3 * C::units];
+    typename C::recurrent::accum_t r[3 * C::units];
+#pragma HLS ARRAY_PARTITION variable=a complete
+#pragma HLS ARRAY_PARTITION variable=r complete
+    products<typename C::input>(x, a, weight, bias);
+    products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
+    for (int u = 0; u < C::units; ++u) {
+#pragma HLS UNROLL
+        const int v = C::units + u, n = 2 * C::units + u;
+        const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
+        const typename C::gate::value_t update = activated<typename C::gate>(sum_z, gate_table, gate_offset);
+        const typename C::gate::value_t reset = activated<typename C::gate>(sum_r, gate_table, gate_offset);
+        const typename C::recurrent::accum_t p = reset * r[n];
+        h[u] = mixed<C>(update, h[u], a[n], p, table, offset);
+    }
+}
+
 template <class C, class X, class H, class Y>
 void gru(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
          const typename C::input::weight_t weight[C::features * 3 * C::units],
@@ -30,33 +57,58 @@ void gru(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept
          const typename C::gate::table_t gate_table[C::gate::entries],
          const typename C::gate::offset_t gate_offset[1]) {
     typename C::state0_t h[C::units];
-    typename C::input::accum_t a[3 * C::units];
-    typename C::recurrent::accum_t r[3 * C::units];
 #pragma HLS ARRAY_PARTITION variable=h complete
-#pragma HLS ARRAY_PARTITION variable=a complete
-#pragma HLS ARRAY_PARTITION variable=r complete
-    for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-        h[u] = start[u];
-    }
+    begin<C::units>(start, h);
     for (int step = 0; step < C::steps; ++step) {
-        input_sums<C>(x, a, weight, bias, step);
-        products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
-        for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-            const int v = C::units + u, n = 2 * C::units + u;
-            const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
-            const typename C::gate::value_t update = activated<typename C::gate>(sum_z, gate_table, gate_offset);
-            const typename C::gate::value_t reset = activated<typename C::gate>(sum_r, gate_table, gate_offset);
-            const typename C::recurrent::accum_t p = reset * r[n];
-            h[u] = mixed<C>(update, h[u], a[n], p, table, offset);
-        }
+        X row[C::features];
+#pragma HLS ARRAY_PARTITION variable=row complete
+        input_row<C>(x, row, step);
+        gru_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);
     }
 }
 
 // The reset gate scales the state: p = (r * h) * candidate_weight + candidate_bias, r * h cast to the state's type.
 // The recurrent weights are those of z and r only.
+template <class C, class X>
+void gru_reset_before_step(const X x[C::features], typename C::state0_t h[C::units],
+                           const typename C::input::weight_t weight[C::features * 3 * C::units],
+                           const typename C::input::bias_t bias[3 * C::units],
+                           const typename C::recurrent::weight_t recurrent_weight[C::units * 2 * C::units],
+                           const typename C::recurrent::bias_t recurrent_bias[2 * C::units],
+                           const typename C::candidate::weight_t candidate_weight[C::units * C::units],
+                           const typename C::candidate::bias_t candidate_bias[C::units],
+                           const typename C::act::table_t table[C::act::entries],
+                           const typename C::act::offset_t offset[1],
+                           const typename C::gate::table_t gate_table[C::gate::entries],
+                           const typename C::gate::offset_t gate_offset[1]) {
+#pragma HLS INLINE
+    typename C::state0_t past[C::units];
+    typename C::gate::value_t update[C::units];
+    typename C::input::accum_t a[3 * C::units];
+    typename C::recurrent::accum_t r[2 * C::units];
+    typename C::candidate::accum_t p[C::units];
+#pragma HLS ARRAY_PARTITION variable=past complete
+#pragma HLS ARRAY_PARTITION variable=update complete
+#pragma HLS ARRAY_PARTITION variable=a complete
+#pragma HLS ARRAY_PARTITION variable=r complete
+#pragma HLS ARRAY_PARTITION variable=p complete
+    products<typename C::input>(x, a, weight, bias);
+    products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
+    for (int u = 0; u < C::units; ++u) {
+#pragma HLS UNROLL
+        const int v = C::units + u;
+        const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
+        update[u] = activated<typename C::gate>(sum_z, gate_table, gate_offset);
+        past[u] = activated<typename C::gate>(sum_r, gate_table, gate_offset) * h[u];
+    }
+    products<typename C::candidate>(past, p, candidate_weight, candidate_bias);
+    for (int u = 0; u < C::units; ++u) {
+#pragma HLS UNROLL
+        h[u] = mixed<C>(update[u], h[u], a[2 * C::units + u], p[u], table, offset);
+    }
+}
+
 template <class C, class X, class H, class Y>
 void gru_reset_before(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
                       const typename C::input::weight_t weight[C::features * 3 * C::units],
@@ -69,36 +121,15 @@ void gru_reset_before(const X x[C::steps * C::features], const H start[C::units]
                       const typename C::act::offset_t offset[1],
                       const typename C::gate::table_t gate_table[C::gate::entries],
                       const typename C::gate::offset_t gate_offset[1]) {
-    typename C::state0_t h[C::units], past[C::units];
-    typename C::gate::value_t update[C::units];
-    typename C::input::accum_t a[3 * C::units];
-    typename C::recurrent::accum_t r[2 * C::units];
-    typename C::candidate::accum_t p[C::units];
+    typename C::state0_t h[C::units];
 #pragma HLS ARRAY_PARTITION variable=h complete
-#pragma HLS ARRAY_PARTITION variable=past complete
-#pragma HLS ARRAY_PARTITION variable=update complete
-#pragma HLS ARRAY_PARTITION variable=a complete
-#pragma HLS ARRAY_PARTITION variable=r complete
-#pragma HLS ARRAY_PARTITION variable=p complete
-    for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-        h[u] = start[u];
-    }
+    begin<C::units>(start, h);
     for (int step = 0; step < C::steps; ++step) {
-        input_sums<C>(x, a, weight, bias, step);
-        products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
-        for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-            const int v = C::units + u;
-            const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
-            update[u] = activated<typename C::gate>(sum_z, gate_table, gate_offset);
-            past[u] = activated<typename C::gate>(sum_r, gate_table, gate_offset) * h[u];
-        }
-        products<typename C::candidate>(past, p, candidate_weight, candidate_bias);
-        for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-            h[u] = mixed<C>(update[u], h[u], a[2 * C::units + u], p[u], table, offset);
-        }
+        X row[C::features];
+#pragma HLS ARRAY_PARTITION variable=row complete
+        input_row<C>(x, row, step);
+        gru_reset_before_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, candidate_weight,
+                                 candidate_bias, table, offset, gate_table, gate_offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);
     }
 }

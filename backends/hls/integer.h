@@ -2,6 +2,15 @@
 #ifndef KBUILD_INTEGER_H
 #define KBUILD_INTEGER_H
 
+// Long straight-line code: it would take a compiler for this machine minutes to optimise what it needs seconds for.
+#if defined(__SYNTHESIS__)
+#define KBUILD_UNOPTIMIZED
+#elif defined(__clang__)
+#define KBUILD_UNOPTIMIZED __attribute__((optnone, noinline))
+#else
+#define KBUILD_UNOPTIMIZED __attribute__((optimize("O0"), noinline))
+#endif
+
 namespace kbuild {
 
 // The smallest positive value of U, a type of one unsigned bit: 2^-fraction, for any fraction.

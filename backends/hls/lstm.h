@@ -7,6 +7,38 @@
 
 namespace kbuild {
 
+// The next states.
+template <class C, class X>
+void lstm_step(const X x[C::features], typename C::state0_t h[C::units], typename C::state1_t c[C::units],
+               const typename C::input::weight_t weight[C::features * 4 * C::units],
+               const typename C::input::bias_t bias[4 * C::units],
+               const typename C::recurrent::weight_t recurrent_weight[C::units * 4 * C::units],
+               const typename C::recurrent::bias_t recurrent_bias[4 * C::units],
+               const typename C::act::table_t table[C::act::entries], const typename C::act::offset_t offset[1],
+               const typename C::gate::table_t gate_table[C::gate::entries],
+               const typename C::gate::offset_t gate_offset[1],
+               const typename C::act_cell::table_t cell_table[C::act_cell::entries],
+               const typename C::act_cell::offset_t cell_offset[1]) {
+#pragma HLS INLINE
+    typename C::input::accum_t a[4 * C::units];
+    typename C::recurrent::accum_t r[4 * C::units];
+#pragma HLS ARRAY_PARTITION variable=a complete
+#pragma HLS ARRAY_PARTITION variable=r complete
+    products<typename C::input>(x, a, weight, bias);
+    products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
+    for (int u = 0; u < C::units; ++u) {
+#pragma HLS UNROLL
+        const int i = u, f = C::units + u, g = 2 * C::units + u, o = 3 * C::units + u;
+        const typename C::sum_t sum_i = a[i] + r[i], sum_f = a[f] + r[f], sum_g = a[g] + r[g], sum_o = a[o] + r[o];
+        const typename C::gate::value_t in = activated<typename C::gate>(sum_i, gate_table, gate_offset);
+        const typename C::gate::value_t forget = activated<typename C::gate>(sum_f, gate_table, gate_offset);
+        const typename C::gate::value_t out = activated<typename C::gate>(sum_o, gate_table, gate_offset);
+        const typename C::act::value_t added = activated<typename C::act>(sum_g, table, offset);
+        c[u] = forget * c[u] + in * added;
+        h[u] = out * activated<typename C::act_cell>(c[u], cell_table, cell_offset);
+    }
+}
+
 template <class C, class X, class H0, class C0, class H, class S>
 void lstm(const X x[C::steps * C::features], const H0 start_h[C::units], const C0 start_c[C::units],
           H kept_h[C::kept0 * C::units], S kept_c[C::kept1 * C::units],
@@ -21,31 +53,16 @@ void lstm(const X x[C::steps * C::features], const H0 start_h[C::units], const C
           const typename C::act_cell::offset_t cell_offset[1]) {
     typename C::state0_t h[C::units];
     typename C::state1_t c[C::units];
-    typename C::input::accum_t a[4 * C::units];
-    typename C::recurrent::accum_t r[4 * C::units];
 #pragma HLS ARRAY_PARTITION variable=h complete
 #pragma HLS ARRAY_PARTITION variable=c complete
-#pragma HLS ARRAY_PARTITION variable=a complete
-#pragma HLS ARRAY_PARTITION variable=r complete
-    for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-        h[u] = start_h[u];
-        c[u] = start_c[u];
-    }
+    begin<C::units>(start_h, h);
+    begin<C::units>(start_c, c);
     for (int step = 0; step < C::steps; ++step) {
-        input_sums<C>(x, a, weight, bias, step);
-        products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
-        for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-            const int i = u, f = C::units + u, g = 2 * C::units + u, o = 3 * C::units + u;
-            const typename C::sum_t sum_i = a[i] + r[i], sum_f = a[f] + r[f], sum_g = a[g] + r[g], sum_o = a[o] + r[o];
-            const typename C::gate::value_t in = activated<typename C::gate>(sum_i, gate_table, gate_offset);
-            const typename C::gate::value_t forget = activated<typename C::gate>(sum_f, gate_table, gate_offset);
-            const typename C::gate::value_t out = activated<typename C::gate>(sum_o, gate_table, gate_offset);
-            const typename C::act::value_t added = activated<typename C::act>(sum_g, table, offset);
-            c[u] = forget * c[u] + in * added;
-            h[u] = out * activated<typename C::act_cell>(c[u], cell_table, cell_offset);
-        }
+        X row[C::features];
+#pragma HLS ARRAY_PARTITION variable=row complete
+        input_row<C>(x, row, step);
+        lstm_step<C>(row, h, c, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset,
+                     cell_table, cell_offset);
         keep<C::kept0, C::flip0, C::units>(h, kept_h, step);
         keep<C::kept1, C::flip1, C::units>(c, kept_c, step);
     }

@@ -8,6 +8,23 @@
 
 namespace kbuild {
 
+// largest = the element at x[from] of each channel where that is larger, or where it is the first.
+template <class C, class X>
+void keep_larger(const X* x, int from, X* largest, bool first) {
+#pragma HLS INLINE
+    for (int c = 0; c < C::channels; ++c) {
+        X value = x[from + c];
+        if (!first && largest[c] > value) value = largest[c];
+        largest[c] = value;
+    }
+}
+
+template <class C, class X, class S>
+void add_elements(const X* x, int from, S* sum) {
+#pragma HLS INLINE
+    for (int c = 0; c < C::channels; ++c) sum[c] += x[from + c];
+}
+
 template <class C, class X, class Y>
 void pool_max(const X x[C::inputs * C::channels], Y y[C::positions * C::channels]) {
     KBUILD_EACH_POSITION(C) {
@@ -21,9 +38,7 @@ void pool_max(const X x[C::inputs * C::channels], Y y[C::positions * C::channels
                     const int i1 = nearest(p1, k1, C::stride1, C::low1, C::size1);
                     const int i2 = nearest(p2, k2, C::stride2, C::low2, C::size2);
                     const int from = ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels;
-                    const bool first = k0 == 0 && k1 == 0 && k2 == 0;
-                    for (int c = 0; c < C::channels; ++c)
-                        if (first || x[from + c] > largest[c]) largest[c] = x[from + c];
+                    keep_larger<C>(x, from, largest, k0 == 0 && k1 == 0 && k2 == 0);
                 }
             }
         }
@@ -49,7 +64,7 @@ void pool_sum(const X x[C::inputs * C::channels], Y y[C::positions * C::channels
                     const int i2 = under(p2, k2, C::stride2, 1, C::low2, 1, C::size2);
                     if (i2 < 0) continue;
                     const int from = ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels;
-                    for (int c = 0; c < C::channels; ++c) sum[c] += x[from + c];
+                    add_elements<C>(x, from, sum);
                 }
             }
         }

@@ -52,20 +52,25 @@ typename F::value_t activated(const S& s, const typename F::table_t table[F::ent
 
 // ---- steps
 
-// The products of one step with the input: `a` for the element of x that is next in the direction of the layer.
+// The element of x that is next in the direction of the layer.
 template <class C, class X>
-void input_sums(const X x[C::steps * C::features], typename C::input::accum_t a[C::input::outputs],
-                const typename C::input::weight_t weight[C::features * C::input::outputs],
-                const typename C::input::bias_t bias[C::input::outputs], int step) {
+void input_row(const X x[C::steps * C::features], X row[C::features], int step) {
 #pragma HLS INLINE
     const int t = C::go_backwards ? C::steps - 1 - step : step;
-    X row[C::features];
-#pragma HLS ARRAY_PARTITION variable=row complete
     for (int k = 0; k < C::features; ++k) {
 #pragma HLS UNROLL
         row[k] = x[t * C::features + k];
     }
-    products<typename C::input>(row, a, weight, bias);
+}
+
+// An initial state, cast to the type of the state.
+template <int UNITS, class H, class S>
+void begin(const H start[UNITS], S state[UNITS]) {
+#pragma HLS INLINE
+    for (int u = 0; u < UNITS; ++u) {
+#pragma HLS UNROLL
+        state[u] = start[u];
+    }
 }
 
 // A state after a step: in its place of the sequence of KEPT states, or, where KEPT is 1, over the one before.

@@ -6,6 +6,29 @@
 
 namespace kbuild {
 
+// The next state.
+template <class C, class X>
+void simple_rnn_step(const X x[C::features], typename C::state0_t h[C::units],
+                     const typename C::input::weight_t weight[C::features * C::units],
+                     const typename C::input::bias_t bias[C::units],
+                     const typename C::recurrent::weight_t recurrent_weight[C::units * C::units],
+                     const typename C::recurrent::bias_t recurrent_bias[C::units],
+                     const typename C::act::table_t table[C::act::entries],
+                     const typename C::act::offset_t offset[1]) {
+#pragma HLS INLINE
+    typename C::input::accum_t a[C::units];
+    typename C::recurrent::accum_t r[C::units];
+#pragma HLS ARRAY_PARTITION variable=a complete
+#pragma HLS ARRAY_PARTITION variable=r complete
+    products<typename C::input>(x, a, weight, bias);
+    products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
+    for (int u = 0; u < C::units; ++u) {
+#pragma HLS UNROLL
+        const typename C::sum_t sum = a[u] + r[u];
+        h[u] = activated<typename C::act>(sum, table, offset);
+    }
+}
+
 template <class C, class X, class H, class Y>
 void simple_rnn(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
                 const typename C::input::weight_t weight[C::features * C::units],
@@ -15,23 +38,13 @@ void simple_rnn(const X x[C::steps * C::features], const H start[C::units], Y y[
                 const typename C::act::table_t table[C::act::entries],
                 const typename C::act::offset_t offset[1]) {
     typename C::state0_t h[C::units];
-    typename C::input::accum_t a[C::units];
-    typename C::recurrent::accum_t r[C::units];
 #pragma HLS ARRAY_PARTITION variable=h complete
-#pragma HLS ARRAY_PARTITION variable=a complete
-#pragma HLS ARRAY_PARTITION variable=r complete
-    for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-        h[u] = start[u];
-    }
+    begin<C::units>(start, h);
     for (int step = 0; step < C::steps; ++step) {
-        input_sums<C>(x, a, weight, bias, step);
-        products<typename C::recurrent>(h, r, recurrent_weight, recurrent_bias);
-        for (int u = 0; u < C::units; ++u) {
-#pragma HLS UNROLL
-            const typename C::sum_t sum = a[u] + r[u];
-            h[u] = activated<typename C::act>(sum, table, offset);
-        }
+        X row[C::features];
+#pragma HLS ARRAY_PARTITION variable=row complete
+        input_row<C>(x, row, step);
+        simple_rnn_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);
     }
 }

@@ -2,8 +2,10 @@
 #ifndef KBUILD_TESTBENCH_STREAM_H
 #define KBUILD_TESTBENCH_STREAM_H
 
-#include "kernels/stream/packets.h"
+#include "hls_stream.h"
 #include "testbench.h"
+
+#include "kernels/stream/packets.h"
 
 namespace kbuild {
 

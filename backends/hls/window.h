@@ -12,6 +12,17 @@
 
 namespace kbuild {
 
+// The position after this one, in row-major order.
+template <class C>
+void advance(int& p0, int& p1, int& p2) {
+#pragma HLS INLINE
+    if (++p2 < C::positions2) return;
+    p2 = 0;
+    if (++p1 < C::positions1) return;
+    p1 = 0;
+    ++p0;
+}
+
 // The index along an axis of the element under place k of the window at position p; -1 where there is none.
 inline int under(int p, int k, int stride, int dilation, int low, int spread, int size) {
 #pragma HLS INLINE

@@ -31,9 +31,19 @@ _BUG = "This is an error in kbuild, not in your recipe. With --debug the traceba
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _run(list(arguments))
+    # Modules and graphs live until the process ends: looking for garbage among them takes a tenth of a short build, and
+    # as long again when Python shuts down.
+    gc.set_threshold(100_000)
+    try:
+        return _run(sys.argv[1:])
+    finally:
+        gc.freeze()
+
+
+def _run(words: Sequence[str]) -> int:
     debug = "--debug" in words
-    gc.set_threshold(100_000)  # modules and graphs live until the end: to look for garbage often is a tenth of a build
     signal.signal(signal.SIGTERM, _terminated)
     try:
         given = _parse(words)

@@ -59,8 +59,8 @@ def _nothing_to_do(states: Sequence[fast_path.StageState], as_json: bool) -> int
 
 
 def _build(given: argparse.Namespace, jobs: int) -> int:
-    # First of all, while the stack is shallow: CPython's is in pieces, and one is allocated and freed again for each
-    # call that crosses its end. NumPy's import makes thousands from one depth.
+    # First of all, while the stack is shallow: CPython's is in pieces, and one is allocated and freed for each call
+    # that crosses its end. NumPy's import makes thousands of calls from one depth.
     importlib.import_module("numpy")
     from kbuild.config import load_recipe
     from kbuild.flow import scheduler

@@ -11,9 +11,13 @@ __all__ = ["Target", "check", "emit"]
 def check(graph: Graph, backend: str) -> None:
     """Raise UnsupportedModel for a design that is too large for the backend, before any time is spent on it."""
     if backend == "Yosys":
-        from kbuild.emit.verilog import limits
+        from kbuild.emit.verilog import limits as verilog
 
-        limits.check(graph, backend)
+        verilog.check(graph, backend)
+    else:
+        from kbuild.emit.hls import limits as hls
+
+        hls.check(graph, backend)
 
 
 def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:

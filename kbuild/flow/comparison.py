@@ -126,7 +126,7 @@ def _one_chunk(
         state.seconds[name] += time.perf_counter() - began
         state.wrong[name] += differing_samples(values, emulated.values, [n for n in names if n in values])
         if name not in state.first:
-            found = _first_mismatch(name, graph, values, emulated.values, start)
+            found = first_mismatch(name, graph, values, emulated.values, start)
             if found is not None:
                 state.first[name] = found
     real = run_float(reference, inputs, [node.name for node in reference])
@@ -138,7 +138,7 @@ def _one_chunk(
         state.float_outputs.setdefault(name, []).append(real[other])
 
 
-def _first_mismatch(
+def first_mismatch(
     engine: str, graph: Graph, ours: Mapping[str, IntArray], theirs: Mapping[str, IntArray], start: int
 ) -> Mismatch | None:
     """In the first layer, in the graph's order, that differs: the later ones follow from it."""

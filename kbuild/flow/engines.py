@@ -62,18 +62,25 @@ def identities(backend: str) -> dict[str, str]:
 
 
 def _csim(build: Build) -> Engine:
+    from kbuild.emit.hls.simulation import with_loaded_weights
     from kbuild.engines import csim
     from kbuild.tools import cxx
 
-    graph = build.graph("optimize")
-    key = csim.fingerprint(csim.sources(graph), cxx.identity(cxx.compiler()))
+    graph, io_type = build.graph("optimize"), build.recipe.io_type
+    if build.recipe.backend == "Yosys":  # its adder graphs are Verilog, which has a simulation of its own
+        graph = with_loaded_weights(graph)
+    key = csim.fingerprint(csim.sources(graph, io_type), cxx.identity(cxx.compiler()))
 
     def make(folder: Path) -> None:
         build.tell("simulate", "compiling the C simulation")
-        csim.build(graph, folder)
+        csim.build(graph, folder, io_type=io_type)
 
-    library = build.cache.get(CSIM, key, make)
-    return csim.CSim(library.path(csim.LIBRARY), graph)
+    library = build.cache.get(CSIM, key, make).path(csim.LIBRARY)
+    if io_type == "io_stream":
+        from kbuild.engines.csim_stream import StreamCSim
+
+        return StreamCSim(library, graph)
+    return csim.CSim(library, graph)
 
 
 def _rtl(build: Build) -> Engine:
@@ -83,7 +90,8 @@ def _rtl(build: Build) -> Engine:
     graph = build.graph("optimize")
     design = build.design()
     texts = [build.artifact("emit").digest, sources(design)]
-    key = value_digest([texts, identities(build.recipe.backend), code_digest(("engines/rtl", "tools", "emit/verilog"))])
+    rooms = ("engines/rtl", "tools", "emit/verilog", "emit/adders")
+    key = value_digest([texts, identities(build.recipe.backend), code_digest(rooms)])
 
     def make(folder: Path) -> None:
         build.tell("simulate", "compiling the RTL simulation")

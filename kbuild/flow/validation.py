@@ -13,12 +13,12 @@ from kbuild.config import Recipe
 from kbuild.emulate import quantize_inputs, run
 from kbuild.fixed import FloatArray
 from kbuild.flow import metrics
-from kbuild.flow.comparison import Comparison, Engine, compare
+from kbuild.flow.comparison import Comparison, Engine, Mismatch, compare
 from kbuild.flow.data import load_labels
 from kbuild.flow.inputs import input_source, labels_source, simulation_inputs
 from kbuild.flow.reference import Predictions, predictions
 from kbuild.ir import Graph
-from kbuild.report.records import Accuracy, DataSet, Reference, SimulationReport
+from kbuild.report.records import Accuracy, DataSet, FifoResult, Reference, SimulationReport
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -52,6 +52,7 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
     if accuracy is not None:
         scores["accuracy"] = accuracy.fixed_accuracy
     latency, interval = _cycles(engines)
+    fifos, mismatch = _bounded(engines, graph, inputs)
     report = SimulationReport(
         engines=found.engines,
         dataset=_dataset(build.recipe, inputs),
@@ -60,9 +61,10 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
         latency_cycles=latency,
         interval_cycles=interval,
         accuracy=accuracy,
+        fifos=fifos,
         notes=() if reference.note is None else (reference.note,),
     )
-    mismatches = tuple(str(mismatch) for mismatch in found.mismatches)
+    mismatches = tuple(str(m) for m in [*found.mismatches, mismatch] if m is not None)
     return Simulation(report, scores, mismatches, _vectors(build, graph, inputs))
 
 
@@ -77,6 +79,21 @@ def _cycles(engines: Mapping[str, Engine]) -> tuple[int | None, int | None]:
 
     assert isinstance(rtl, Rtl)
     return rtl.latency, None if rtl.interval is None else math.ceil(rtl.interval)
+
+
+def _bounded(
+    engines: Mapping[str, Engine], graph: Graph, inputs: Mapping[str, FloatArray]
+) -> tuple[tuple[FifoResult, ...], Mismatch | None]:
+    """The FIFOs of a design with streams, which must not deadlock."""
+    from kbuild.flow.engines import CSIM
+
+    engine = engines.get(CSIM)
+    if engine is None:
+        return (), None
+    from kbuild.engines.csim_stream import StreamCSim
+    from kbuild.flow.streams import run_bounded
+
+    return run_bounded(engine, graph, inputs) if isinstance(engine, StreamCSim) else ((), None)
 
 
 def _vectors(build: Build, graph: Graph, inputs: Mapping[str, FloatArray]) -> dict[str, str]:

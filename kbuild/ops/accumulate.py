@@ -106,7 +106,7 @@ def accumulate(
     if bias is not None:
         start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)[..., np.newaxis, :]
     saturating = accum.overflow is not Overflow.WRAP
-    if saturating and not _cannot_overflow(x_type, weight, bias, accum):
+    if saturating and not cannot_overflow(x_type, weight, bias, accum):
         return _saturating(_integers(x), weight.data, start, shift, accum, overflow)
     # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
     # that needs no rounding may be summed before it is shifted.
@@ -120,7 +120,7 @@ def accumulate(
     return result
 
 
-def _cannot_overflow(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType) -> bool:
+def cannot_overflow(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType) -> bool:
     """Whether no partial sum, in any order, leaves the accumulator's range: then saturation is never needed."""
     fraction = max(x.fraction + weight.fixed().fraction, accum.fraction, bias.fixed().fraction if bias else 0)
     low, high = exact_sum_bounds(x, weight, bias, fraction, partial=True)
@@ -172,7 +172,9 @@ def _operands(x: IntArray, w: IntArray, start: IntArray, shift: int) -> tuple[In
     bits = max(product, shift, sums) + 1  # half an LSB is added to a product before it is shifted
     if bits <= 31:
         return x.astype(np.int32), w.astype(np.int32), start.astype(np.int32)
-    return (x, w, start) if bits <= INT64_BITS else (wide(x), wide(w), wide(start))
+    if bits <= INT64_BITS:  # Python integers, too, may be small ones: a part of an array that has large ones as well
+        return x.astype(np.int64, copy=False), w.astype(np.int64, copy=False), start.astype(np.int64, copy=False)
+    return wide(x), wide(w), wide(start)
 
 
 def _repeated(start: IntArray, x: IntArray) -> IntArray:
@@ -185,10 +187,11 @@ def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quant
     terms = int(w.shape[-2])
     if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
         # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
+        x, w = compact(x), compact(w)
         sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
         sums += added[mode] * terms
         sums >>= shift
-        sums += start
+        sums += compact(start)
         return sums
     x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)

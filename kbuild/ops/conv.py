@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -29,7 +30,8 @@ class Conv(Contraction):
 
     with o in group o // (Cout / groups). Padding adds products that are zero. The order of accumulation is that of
     (kernel position, channel), the last running fastest. A depthwise convolution has groups = Cin; a transposed one
-    with strides s has input_dilation = s and the mirrored kernel.
+    with strides s has input_dilation = s and the mirrored kernel. The parallelization factor, how many positions are
+    computed at once, divides the number of positions and never changes the result.
     """
 
     strides: tuple[int, ...]
@@ -37,6 +39,7 @@ class Conv(Contraction):
     dilation: tuple[int, ...]
     input_dilation: tuple[int, ...]
     groups: int = 1
+    parallelization_factor: int = 1
 
     kind: ClassVar[str] = "conv"
 
@@ -64,8 +67,11 @@ class Conv(Contraction):
             raise ValueError(f"{self.outputs} output channels are not {self.groups} equal groups")
         if len(shapes[0]) != rank + 1 or shapes[0][-1] != channels:
             raise ValueError(f"the input has shape {shapes[0]}, not {rank} spatial axes and {channels} channels")
-        if min(self.infer_shape(shapes)) < 1:
+        shape = self.infer_shape(shapes)
+        if min(shape) < 1:
             raise ValueError(f"the kernel {self.kernel} is larger than the input {shapes[0][:-1]} with its padding")
+        if math.prod(shape[:-1]) % self.parallelization_factor:
+            raise ValueError(f"{self.parallelization_factor} does not divide the positions of {shape}")
 
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         spread_out = [(n - 1) * f + 1 for n, f in zip(shapes[0][:-1], self.input_dilation, strict=True)]

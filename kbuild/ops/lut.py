@@ -15,13 +15,15 @@ from kbuild.ops.casting import cast_into
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.lookup import index_of
 
+GIVEN = "given"  # the function is the table itself; its parameter: fraction bits of the inputs of its entries
+
 
 @dataclass(frozen=True)
 class Lut(Op):
     """`y = table[(q - offset) >> shift]`, the index saturating at both ends, cast to the result.
 
-    function: a name in `kbuild.ops.functions`, with its parameters; table: [2**n] entries, None until tables are made;
-    offset: the input integer of the first entry; shift: log2 of the inputs that share an entry.
+    function: a name in `kbuild.ops.functions`, with its parameters, or `given`; table: [2**n] entries, None until
+    tables are made; offset: the input integer of the first entry; shift: log2 of the inputs that share an entry.
     """
 
     function: str
@@ -35,7 +37,9 @@ class Lut(Op):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         super().verify(shapes)
-        if self.function not in FUNCTIONS:
+        if self.function == GIVEN:
+            self.made()
+        elif self.function not in FUNCTIONS:
             raise ValueError(f"no function is called {self.function}")
         if self.table is not None and (len(self.table.shape) != 1 or self.table.data.size == 0):
             raise ValueError(f"the table has shape {self.table.shape}; it is a list")
@@ -63,9 +67,15 @@ class Lut(Op):
         return cast_into(table.data[index], table.fixed().fraction, result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        if self.function == GIVEN:
+            index = np.floor(inputs[0] * 2.0 ** self.params[0]).astype(np.int64)
+            return self.made().floats()[index_of(index, self.offset, 0, self.made().data.size)]
         return FUNCTIONS[self.function](inputs[0], *self.params)
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
+        if self.function == GIVEN:
+            values, shape = self.made().floats(), inputs[0].low.shape
+            return Interval(np.full(shape, values.min()), np.full(shape, values.max()))
         # All functions here are smooth with at most one bend below zero: a fine grid over the interval, which for a
         # monotonic function is exact at its ends, finds the extreme of the others to well within a table step.
         steps = np.linspace(0.0, 1.0, 257)

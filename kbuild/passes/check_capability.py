@@ -30,11 +30,11 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
     settings = context.settings_of(node)
     if settings is None or not isinstance(node.op, Contraction | Recurrent):
         return []
-    return _kernel_problems(node.op, name, backend, settings)
+    return _kernel_problems(node.op, name, backend, settings, context.io_type)
 
 
 def _kernel_problems(
-    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings
+    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings, io_type: str
 ) -> list[Problem]:
     problems = []
     strategies = backend.strategies.get(op.kind, ())
@@ -49,19 +49,19 @@ def _kernel_problems(
         )
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
     if isinstance(op, Conv):
-        problems += _convolution_problems(settings, name)
+        problems += _convolution_problems(settings, name, io_type)
     if isinstance(op, Recurrent) and not settings.static.value:
         message = f"{name}: one cell computes all steps in turn; write true"
         problems.append(Problem(settings.static.place, settings.static.key, message))
     return problems
 
 
-def _convolution_problems(settings: LayerSettings, name: str) -> list[Problem]:
+def _convolution_problems(settings: LayerSettings, name: str, io_type: str) -> list[Problem]:
     """Settings of convolutions that no kernel honours yet."""
     reuse = settings.reuse_factor.value
     wanted: list[tuple[Setting[int] | Setting[str | None], bool, str]] = [
-        (settings.parallelization_factor, settings.parallelization_factor.value != 1,
-         "convolutions compute one position at a time; write 1"),
+        (settings.parallelization_factor, settings.parallelization_factor.value != 1 and io_type == "io_stream",
+         "streamed convolutions compute one position at a time; write 1"),
         (settings.implementation, settings.implementation.value not in (None, "im2col"),
          "convolutions are matrix products of their windows; write im2col"),
         (settings.depthwise_reuse_factor, settings.depthwise_reuse_factor.value != reuse,

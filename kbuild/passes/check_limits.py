@@ -85,10 +85,8 @@ def _registers(node: Node, most: int, backend: Backend, context: Context) -> lis
     count = math.prod(node.shape)
     if context.io_type != "io_parallel" or count <= most:
         return []
-    streams = "io_stream" in backend.io_types
-    remedy = "write IOType: io_stream" if streams else f"{backend.name} has no other io type yet"
     message = (
         f"layer {node.layer.name} ({node.layer.class_name}): a result of {count} elements; with io_parallel each is a "
-        f"register, and {backend.name} partitions arrays of at most {most}; {remedy}"
+        f"register, and {backend.name} partitions arrays of at most {most}; write IOType: io_stream"
     )
     return [Problem(NOWHERE, "", message)]

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -22,7 +22,7 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
-from kbuild.ops.lut import Lut
+from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
@@ -31,6 +31,8 @@ from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
+
+_FIRST = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Resolver:
     ranges: Callable[[], Mapping[str, Span]]
     exact: bool = False  # values keep every bit, since the model has quantizers of its own
     declared: FixedType | None = None  # the type that the model itself declares for the value
+    fine: bool = False  # a quantizer of the model rounds the value, so that its last bits matter
     known: dict[Op, Interval] = field(default_factory=dict)
 
     def interval_of(self, op: Op) -> Interval:
@@ -85,7 +88,7 @@ class Resolver:
 
     def factor(self, tensor: Tensor, variable: str) -> Tensor:
         """As `constant`, for a factor of single elements, which beside exact values is as fine as they need."""
-        widest = exactness.CONSTANT_WIDTH if self.exact else self.width
+        widest = exactness.CONSTANT_WIDTH if self.exact and self.fine else self.width
         if self.given(variable) is not None or tensor.type is not None:
             return self.constant(tensor, variable)
         return quantized_constant(tensor, max(widest, self.width))
@@ -96,7 +99,7 @@ class Resolver:
         if given is not None:
             return given
         widest = self.width
-        if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op)):
+        if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op, self.fine)):
             widest = max(widest, exactness.EXACT_WIDTH)
         exact = op.infer_type(self.types)
         if not op.is_finite(self.types):  # a quotient: all the bits that there are
@@ -145,15 +148,25 @@ def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
 def quantized_constant(tensor: Tensor, width: int) -> Tensor:
     """The values in the smallest type that holds them exactly; else in `width` bits, to nearest, never wrapping."""
     values = tensor.floats()
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    ends = float(values.min()), float(values.max())
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     if low == high:
         return Tensor(np.zeros(values.shape, np.int64), FixedType(1, 1, signed=False))
     fraction = width - integer_bits(low, high)
-    q = from_float(values, FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT))
-    used = int(np.bitwise_or.reduce(q, axis=None))
-    spare = max((used & -used).bit_length() - 1, 0)  # low bits that are zero in every value
-    of = type_for(int(q.min()) >> spare, int(q.max()) >> spare, fraction - spare)
+    nearest = FixedType(width, width - fraction, low < 0, Quantization.RND, Overflow.SAT)
+    q = from_float(values, nearest, ends)
+    least, largest = (int(end) for end in from_float(ends, nearest))  # the order of values is that of their integers
+    spare = _spare_bits(q)
+    of = type_for(least >> spare, largest >> spare, fraction - spare)
     return Tensor(q >> spare if spare else q, of.with_modes(Quantization.RND, Overflow.SAT))
+
+
+def _spare_bits(q: IntArray) -> int:
+    """How many low bits are zero in every integer; mostly one of the first tells that none are."""
+    used = int(np.bitwise_or.reduce(q.reshape(-1)[:_FIRST]))
+    if not used & 1:
+        used = int(np.bitwise_or.reduce(q, axis=None))
+    return max((used & -used).bit_length() - 1, 0)
 
 
 def fitted_type(exact: FixedType, width: int, sound: Span, seen: Span) -> FixedType:
@@ -231,6 +244,8 @@ def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Lut)
+    if op.function == GIVEN:
+        return op, resolver.result(op)
     span = _span(resolver.intervals[0])
     of = resolver.given("table") or resolver.declared
     typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)
@@ -280,6 +295,8 @@ def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 
 def _with_states(graph: Graph) -> Graph:
+    if not any(_RULES.get(node.op.kind) is _recurrent for node in graph):
+        return graph
     from kbuild.passes.recurrent import with_states
 
     return with_states(graph)

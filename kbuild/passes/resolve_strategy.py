@@ -5,6 +5,7 @@ Where the recipe names no strategy, a layer that is too large for the tools to u
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from kbuild.config.backends import all_backends
@@ -13,6 +14,7 @@ from kbuild.config.recipe import DEFAULT, Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.conv import Conv
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 from kbuild.passes.unrolled import legal_reuse_factors, matrices
@@ -57,6 +59,8 @@ def chosen(node: Node, context: Context) -> Choice | None:
     asked = Choice(settings.strategy, reuse)
     backend = all_backends().get(context.backend)
     most = backend.limits.get("unroll") if backend else None
+    if isinstance(op, Conv):
+        op = replace(op, parallelization_factor=settings.parallelization_factor.value)
     found = matrices(op, node, context.io_type)
     strategy = settings.strategy.value.lower()
     if settings.strategy.origin != DEFAULT or most is None or max(m.at_once(strategy, 1) for m in found) <= most:
@@ -85,16 +89,34 @@ def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
         return replace(node, op=made)
     assert isinstance(op, Contraction)
     problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
-    return replace(node, op=replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value))
+    op = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value)
+    return replace(node, op=_in_parallel(node, op, context, problems) if isinstance(op, Conv) else op)
+
+
+def _in_parallel(node: Node, op: Conv, context: Context, problems: list[Problem]) -> Conv:
+    """With the number of output positions that are computed at once."""
+    settings, positions = context.settings[node.layer.name], math.prod(node.shape[:-1])
+    factor = settings.parallelization_factor
+    if positions % factor.value:
+        legal = [n for n in range(1, positions + 1) if positions % n == 0]
+        message = (
+            f"a parallelization factor of {factor.value} does not divide the {positions} output positions of the layer "
+            f"{node.layer.name}; legal ones near it are {_near(legal, factor.value)}"
+        )
+        problems.append(Problem(factor.place, factor.key, message))
+    return replace(op, parallelization_factor=factor.value)
+
+
+def _near(legal: list[int], wanted: int) -> str:
+    return ", ".join(map(str, sorted(sorted(legal, key=lambda n: abs(n - wanted))[:SHOWN])))
 
 
 def _illegal(strategy: str, reuse: Setting[int], shape: tuple[int, int], whose: str) -> list[Problem]:
     legal = legal_reuse_factors(strategy.lower(), *shape)
     if reuse.value in legal:
         return []
-    near = sorted(sorted(legal, key=lambda r: abs(r - reuse.value))[:SHOWN])
     message = (
         f"a reuse factor of {reuse.value} does not fit {whose} ({shape[0]} x {shape[1]}, strategy {strategy}); "
-        f"legal ones near it are {', '.join(map(str, near))}"
+        f"legal ones near it are {_near(legal, reuse.value)}"
     )
     return [Problem(reuse.place, reuse.key, message)]

@@ -61,7 +61,8 @@ def _where_it_changes(
     right = np.flatnonzero(np.abs(y - y[-1]) > tolerance)
     if not left.size:
         return low, low
-    first, last = max(int(left[0]) - 1, 0), min(int(right[-1]) + 1, count - 1)
+    ends = max(int(left[0]) - 1, 0), min(int(right[-1]) + 1, count - 1)
+    first, last = min(ends), max(ends)  # with coarse entries the two parts may overlap
     return low + (first << shift), min(low + (last << shift), high)
 
 

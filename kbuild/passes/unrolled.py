@@ -14,25 +14,31 @@ from kbuild.ops.rnn import Recurrent
 
 @dataclass(frozen=True)
 class Matrix:
-    """A constant matrix [terms, outputs] that a kernel applies `copies` times at once; `window`: registers it needs."""
+    """A constant matrix [terms, outputs] of a kernel.
+
+    copies: rows that are multiplied at once, which `resource` takes in turn; places: positions of a convolution that
+    are at once with any strategy; window: registers that each of those needs.
+    """
 
     terms: int
     outputs: int
     copies: int = 1
     window: int = 0
+    places: int = 1
 
     def at_once(self, strategy: str, reuse: int) -> int:
         """Products and registers in unrolled loops; a reuse factor shortens loops with `resource` only."""
         if strategy == "distributed_arithmetic":  # additions without a loop
             return 0
-        total = self.copies * self.terms * self.outputs
-        return max(total // reuse, self.outputs, self.window) if strategy == "resource" else total
+        products = self.terms * self.outputs
+        if strategy == "resource":
+            return self.places * max(products // reuse, self.outputs, self.window)
+        return self.places * self.copies * products
 
     def fitting(self, most: int) -> list[int]:
         """The reuse factors of `resource` with which no more than `most` is at once."""
-        single = Matrix(self.terms, self.outputs, 1, self.window)  # rows come one after the other
         legal = legal_reuse_factors("resource", self.terms, self.outputs)
-        return [reuse for reuse in legal if single.at_once("resource", reuse) <= most]
+        return [reuse for reuse in legal if self.at_once("resource", reuse) <= most]
 
 
 def matrices(op: Contraction | Recurrent, node: Node, io_type: str) -> list[Matrix]:
@@ -41,7 +47,9 @@ def matrices(op: Contraction | Recurrent, node: Node, io_type: str) -> list[Matr
         return [Matrix(*op.matrix_shape), Matrix(*op.recurrent_shape)]
     if isinstance(op, Dense):
         return [Matrix(*op.matrix_shape, copies=math.prod(node.shape[:-1]) if io_type == "io_parallel" else 1)]
-    return [Matrix(*op.matrix_shape, window=op.terms * op.groups if isinstance(op, Conv) else 0)]
+    assert isinstance(op, Conv)
+    places = op.parallelization_factor if io_type == "io_parallel" else 1
+    return [Matrix(*op.matrix_shape, window=op.terms * op.groups, places=places)]
 
 
 def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:

@@ -100,6 +100,21 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class FifoResult:
+    """A FIFO between two processes of a design with streams, in packets of `width_bits` bits.
+
+    occupancy: the most packets that were in it at once, in the C simulation with FIFOs of these depths.
+    """
+
+    name: str
+    producer: str
+    consumer: str
+    width_bits: int
+    depth: int
+    occupancy: int
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Share of samples whose argmax is the true label, in floating point and as built."""
 
@@ -132,6 +147,7 @@ class SimulationReport:
     interval_cycles: int | None = None
     accuracy: Accuracy | None = None
     validation: Validation | None = None
+    fifos: tuple[FifoResult, ...] = ()  # with io_stream
     notes: tuple[str, ...] = ()
 
 

@@ -29,6 +29,7 @@ from kbuild.emit.hls.recurrent import shared
 from kbuild.engines import csim
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, to_float, wide
 from kbuild.ir import Graph, Layer, Node, verify
+from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
@@ -106,7 +107,7 @@ def test_the_random_graphs_have_everything() -> None:
     assert {node.op.kind for _, node in nodes} == {*MAKERS, "input"}
     assert {node.op.implementation for _, node in nodes if isinstance(node.op, Softmax)} == set(IMPLEMENTATIONS)
     assert {node.op.operation for _, node in nodes if isinstance(node.op, Merge)} == set(KINDS)
-    assert {node.op.strategy for _, node in nodes if isinstance(node.op, Dense)} == {"latency", "resource", "unrolled"}
+    assert {node.op.strategy for _, node in nodes if isinstance(node.op, Dense)} == {*STRATEGIES}
     assert any(isinstance(node.op, Merge) and len(node.inputs) > 2 for _, node in nodes)
     assert any(isinstance(n.op, Merge) and len({g[i].shape for i in n.inputs}) > 1 for g, n in nodes)
     assert {len(node.shape) for _, node in nodes if isinstance(node.op, Dense)} == {1, 2, 3}
@@ -123,7 +124,7 @@ def test_the_random_spatial_graphs_have_everything() -> None:
     convs = [node for _, node in nodes if isinstance(node.op, Conv)]
     assert {len(node.shape) for node in convs} == {2, 3, 4}
     ops = [node.op for node in convs if isinstance(node.op, Conv)]
-    assert {op.strategy for op in ops} == {"latency", "resource", "unrolled"}
+    assert {op.strategy for op in ops} == {*STRATEGIES}
     for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups]):
         assert {max(drawn(op)) > 1 for op in ops} == {True, False}
     assert any(op.groups > 1 and op.strategy == "resource" for op in ops)
@@ -143,7 +144,7 @@ def test_the_random_sequence_graphs_have_everything() -> None:
     for flag in ("go_backwards", "return_sequences", "flip"):
         for kind in ("simple_rnn", "lstm", "gru"):
             assert {getattr(op, flag) for _, _, op in cells if op.kind == kind} == {True, False}
-    assert {op.strategy for _, _, op in cells} == {"latency", "resource", "unrolled"}
+    assert {op.strategy for _, _, op in cells} == {*STRATEGIES}
     assert any(op.reuse_factor > 1 for _, _, op in cells) and any(op.recurrent_reuse_factor > 1 for _, _, op in cells)
     assert {op.activation for _, _, op in cells} == {*ACTIVATIONS}
     assert {len(node.inputs) for _, node, _ in cells} == {1, 2, 3}
@@ -167,7 +168,8 @@ def test_every_accumulator(tmp_path: Path) -> None:
     x = given("x", (12,), FixedType(9, 4))
     builder.nodes.append(x)
     weight, bias = builder.tensor((12, 6), FixedType(8, 3)), builder.tensor((6,), FixedType(10, 5))
-    strategies = itertools.cycle([("latency", 4), ("resource", 1), ("resource", 4), ("resource", 36), ("unrolled", 1)])
+    strategies = itertools.cycle([("latency", 4), ("resource", 1), ("resource", 4), ("resource", 36), ("unrolled", 1),
+                                  ("distributed_arithmetic", 1), ("distributed_arithmetic", 1)])
     for quantization, overflow, fraction in itertools.product(Quantization, Overflow, (3, 7, 12)):
         signed = len(builder.nodes) % 5 > 0
         accum = FixedType(fraction + 5, 5, signed, quantization, overflow)

@@ -97,9 +97,22 @@ def test_many_rounded_products(mode: Quantization, bits: int, shift: int, monkey
     bias = Tensor(rng.integers(-9, 9, (2, 7)), FixedType(60, 60 - 2 * bits + shift))
     of = FixedType(bits + 1, 1)
     accum = FixedType(60, 60 - 2 * bits + shift, True, mode)
-    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
     wanted = quantize(x[..., np.newaxis] * w[..., np.newaxis, :, :], shift, mode).sum(axis=-2)
-    assert (found == wanted + bias.data[..., np.newaxis, :]).all()
+    wanted += bias.data[..., np.newaxis, :]
+    found = accumulate.accumulate(x, of, Tensor(w, of), bias, accum, OverflowCount())
+    assert found.dtype == np.int64
+    assert (found == wanted).all()
+
+
+@pytest.mark.parametrize("wide_one", ["x", "weight", "start"])
+def test_small_integers_in_object_arrays(wide_one: str) -> None:
+    rng = np.random.default_rng(2)
+    given = {
+        "x": rng.integers(-99, 99, (4, 6)), "weight": rng.integers(-99, 99, (6, 3)), "start": np.array([[1, -2, 3]]),
+    }  # fmt: skip
+    wanted = quantize(given["x"][..., np.newaxis] * given["weight"], 5, Quantization.TRN).sum(axis=-2) + given["start"]
+    given[wide_one] = given[wide_one].astype(object)
+    assert (accumulate._rounding(*given.values(), 5, Quantization.TRN) == wanted).all()
 
 
 def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +126,14 @@ def test_a_large_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert split[0] == whole[0]
     np.testing.assert_allclose(split[1].low, whole[1].low, rtol=1e-12)
     np.testing.assert_allclose(split[1].high, whole[1].high, rtol=1e-12)
+
+
+def test_small_values_in_an_array_of_large_ones() -> None:
+    """A convolution works on parts of an array of Python integers; a part may have small values only."""
+    rounding = FixedType(25, 10, quantization=Quantization.RND_ZERO)
+    op = Dense(Tensor(np.array([[3], [-5]]), FixedType(16, 1)), None, rounding)
+    of, result = FixedType(64, 10), FixedType(20, 10)
+    x = np.array([[7 << 40, -(3 << 41)]], dtype=object)
+    small = op.eval([x], [of], result, OverflowCount())
+    large = op.eval([np.concatenate([x, [[1 << 62, 0]]])], [of], result, OverflowCount())
+    assert small.tolist() == large[:1].tolist()

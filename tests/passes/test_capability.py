@@ -65,15 +65,11 @@ def test_strategy_that_a_backend_lacks(tmp_path: Path) -> None:
         "recipe.yml:2:31: HLSConfig.Model.Strategy: layer fc (Dense): Yosys has no strategy resource yet; "
         "write one of latency, unrolled, distributed_arithmetic"
     ]
-    assert "Vitis has no strategy distributed_arithmetic yet" in refused_design(
-        tmp_path, "Backend: Vitis\nHLSConfig: {Model: {Strategy: distributed_arithmetic}}\n"
-    )[0]
 
 
 @pytest.mark.parametrize(
     ("setting", "remedy"),
     [
-        ("ParallelizationFactor: 2", "convolutions compute one position at a time; write 1"),
         ("Implementation: winograd", "convolutions are matrix products of their windows; write im2col"),
         ("DepthwiseReuseFactor: 2", "both halves have the layer's reuse factor, 1; write that"),
     ],
@@ -83,6 +79,28 @@ def test_settings_of_convolutions_that_nothing_honours(setting: str, remedy: str
     (line,) = refused_design(tmp_path, text, images())
     assert line.startswith("recipe.yml:3:") and line.endswith(f"layer c (Conv1D): {remedy}")
     assert setting.split(":")[0] in line
+
+
+def test_parallelization_factors(tmp_path: Path) -> None:
+    text = "Backend: Vitis\nHLSConfig: {LayerType: {Conv1D: {ParallelizationFactor: %d}}}\n"
+    assert refused_design(tmp_path, text % 3, images()) == [
+        "recipe.yml:3:57: HLSConfig.LayerType.Conv1D.ParallelizationFactor: a parallelization factor of 3 does not "
+        "divide the 2 output positions of the layer c; legal ones near it are 1, 2"
+    ]
+    (recipe,) = load_recipe(recipe_file(tmp_path, text % 2))
+    context = Context(resolve_settings(recipe, layer_infos(images())), recipe.backend, recipe.io_type)
+    op = check_capability.run(resolve_strategy.run(images(), context), context)["c"].op
+    assert isinstance(op, Conv) and op.parallelization_factor == 2
+    (line,) = refused_design(tmp_path, f"IOType: io_stream\n{text % 2}", images())
+    assert line.endswith("layer c (Conv1D): streamed convolutions compute one position at a time; write 1")
+
+
+@pytest.mark.parametrize("word", ["LineBuffer", "Encoded"])
+def test_how_streams_keep_their_window_is_nothing_to_io_parallel(word: str, tmp_path: Path) -> None:
+    text = f"Backend: Vivado\nHLSConfig: {{Model: {{ConvImplementation: {word}}}}}\n"
+    (recipe,) = load_recipe(recipe_file(tmp_path, text))
+    context = Context(resolve_settings(recipe, layer_infos(images())), recipe.backend, recipe.io_type)
+    check_capability.run(resolve_strategy.run(images(), context), context)
 
 
 def test_convolutions_in_verilog(tmp_path: Path) -> None:

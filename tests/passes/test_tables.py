@@ -88,3 +88,16 @@ def test_function_tables(x: FixedType, function: str, size: int | None) -> None:
     assert np.abs(y - true).max() <= steps + float(table.fixed().lsb)
     if op.shift == 0:
         assert np.abs(y - true).max() <= float(table.fixed().lsb) * 1.001
+
+
+@pytest.mark.parametrize("function", ["clipped_line", "sigmoid", "tanh", "sparse_plus"])
+def test_coarse_entries_still_make_a_table(function: str) -> None:
+    """With entries as coarse as the function, the parts that are as good as each of its ends overlap."""
+    params = (1.0, 0.0, -1.0, 1.0) if function == "clipped_line" else ()
+    x = FixedType(15, 0, True, Quantization.RND)
+    for integer in range(-1, 5):
+        of = FixedType(16, 16 - integer, True, Quantization.RND_INF, Overflow.SAT)
+        op = lut_table(Lut(function, params), x, (-0.5, 0.5), None, of)
+        values = np.arange(x.min, x.max + 1, 97)
+        y = to_float(op.eval([values], [x], of, OverflowCount()), of)
+        assert np.abs(y - op.eval_float([to_float(values, x)])).max() <= 1.5 * float(of.lsb)

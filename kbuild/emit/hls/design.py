@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kbuild.errors import UnsupportedModel
-from kbuild.fixed import FixedType, product_type
+from kbuild.fixed import FixedType, Overflow, product_type
 from kbuild.ir import Graph, Shape, Tensor
 
 AXES = 4  # axes that backends/hls/broadcast.h loops over
@@ -66,12 +66,14 @@ class Config:
     integers: Mapping[str, int]
     types: Mapping[str, str]
     parts: tuple[Config, ...] = ()
+    code: tuple[str, ...] = ()  # lines: functions that are made for these parameters
 
     def text(self) -> str:
         """The C++ struct."""
         lines = [f"    {line}" for part in self.parts for line in part.text().splitlines()]
         lines += [f"    static const int {name} = {value};" for name, value in self.integers.items()]
         lines += [f"    typedef {spelled} {name};" for name, spelled in self.types.items()]
+        lines += [f"    {line}" for line in self.code]
         return "\n".join([f"struct {self.name} {{", *lines, "};"])
 
 
@@ -164,6 +166,20 @@ def as_product(a: FixedType, b: FixedType) -> FixedType:
     """The type that C++ gives to a product: its width is the sum of both widths."""
     exact = product_type(a, b)
     return FixedType(a.width + b.width, a.integer + b.integer, exact.signed or a.signed or b.signed)
+
+
+def summand(product: FixedType, accum: FixedType) -> FixedType:
+    """What a product is cast to before it is added: the accumulator's LSB, no overflow that addition would not do.
+
+    A product that needs no rounding stays as it is; a wrapping accumulator may wrap each term as well, since that is
+    modular; for a saturating one the term keeps all integer bits, and one more for rounding up.
+    """
+    if product.fraction <= accum.fraction:
+        return product
+    if accum.overflow is Overflow.WRAP:
+        return accum
+    integer = max(product.integer + 1, 2 - accum.fraction)
+    return FixedType(integer + accum.fraction, integer, product.signed, accum.quantization)
 
 
 def broadcast(shape: Shape, **operands: Shape) -> dict[str, int]:

@@ -10,23 +10,16 @@ from kbuild.emit.hls.design import Step, arrays, spell, type_name, value_name
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of
 from kbuild.emit.hls.steps import steps
-from kbuild.emit.hls.stream import project as stream
-from kbuild.emit.hls.stream.network import network
 from kbuild.emit.hls.testbench import stream_testbench, testbench
 from kbuild.emit.hls.weights import header
 from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.conv import Conv
-from kbuild.ops.einsum import Einsum
-from kbuild.ops.gather import Gather
-from kbuild.ops.normalize import Normalize
-from kbuild.ops.pool import Pool
-from kbuild.ops.rnn import Recurrent
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
-_LOOPS = (Conv, Pool, Recurrent, Einsum, Normalize, Gather)  # one position, step or row after the other
+# Kinds of ops that do one position, step or row after the other.
+_LOOPS = ("conv", "pool", "simple_rnn", "lstm", "gru", "einsum", "normalize", "gather")
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
 
 
@@ -83,6 +76,9 @@ def _parallel(graph: Graph, name: str) -> _Design:
 
 
 def _streams(graph: Graph, target: Target) -> _Design:
+    from kbuild.emit.hls.stream import project as stream
+    from kbuild.emit.hls.stream.network import network
+
     name, made = target.project_name, network(graph)
     return _Design(
         frozenset({*stream.names(made), *(type_name(node.name) for node in graph)}),
@@ -105,9 +101,6 @@ def _testbench_header(name: str) -> str:
 def _check(graph: Graph, target: Target) -> None:
     if not _PART.fullmatch(target.part):
         raise UnsupportedModel(f"'{target.part}' is not the name of a part")
-    for node in graph:
-        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic":
-            raise UnsupportedModel(f"{node.name}: {target.backend} has no strategy distributed_arithmetic yet")
 
 
 def _check_name(name: str, design: _Design) -> None:
@@ -175,7 +168,7 @@ def _schedule(graph: Graph) -> list[str]:
     """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
     products = [node.op for node in graph if isinstance(node.op, Contraction)]
     sequential = any(op.strategy == "resource" for op in products)
-    if not sequential and not any(isinstance(node.op, _LOOPS) for node in graph):
+    if not sequential and not any(node.op.kind in _LOOPS for node in graph):
         return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in products), default=1)}"]
     chain = all(len(node.inputs) <= 1 and len(graph.users[node.name]) <= 1 for node in graph)
     return ["#pragma HLS DATAFLOW"] if chain and len(graph.outputs) == 1 and len(graph.inputs) == 1 else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kbuild.emit.hls.contractions import KERNELS, ZERO, bias_constant, reuse, sum_types
+from kbuild.emit.hls.contractions import ZERO, ConstantMatrix
 from kbuild.emit.hls.design import (
     Array,
     Call,
@@ -23,6 +23,7 @@ from kbuild.emit.hls.design import (
 from kbuild.emit.hls.lookup import lookup
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
+from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.lstm import Lstm
@@ -104,17 +105,11 @@ def _computation(nodes: Sequence[Node], inputs: Sequence[Node]) -> Step:
     node, op = nodes[0], _op(nodes[0])
     kept = [_kept(number, nodes) for number in range(op.states)]
     begun, starts, calls = _starts(node, op, inputs)
-    sums, constants = _sums(node, op, inputs[0].fixed())
-    functions, tables = _functions(node, op)
-    constants += tables
-    steps, features = inputs[0].shape
-    integers = {"steps": steps, "features": features, "units": op.units, "go_backwards": int(op.go_backwards)}
+    integers = {"go_backwards": int(op.go_backwards)}
     for number, each in enumerate(kept):
         integers |= {f"kept{number}": each.kept, f"flip{number}": each.flip}
-    types = {f"state{number}_t": spell(of) for number, of in enumerate(op.state_types())}
-    types |= {"sum_t": spell(op.sum_type()), "one_t": spell(ONE)}
-    config = Config(config_name(node.name), integers, types, (*sums, *functions))
-    calls.append(Call(_kernel(op), config, (value_name(inputs[0].name), *begun), kept[0].array.name,
+    config, constants = cell(node, op, inputs[0], integers)
+    calls.append(Call(kernel(op), config, (value_name(inputs[0].name), *begun), kept[0].array.name,
                       tuple(constant.name for constant in constants), tuple(each.array.name for each in kept[1:])))
     if not kept[op.output].own:
         calls.append(_share(node, nodes))
@@ -122,7 +117,19 @@ def _computation(nodes: Sequence[Node], inputs: Sequence[Node]) -> Step:
     return Step(f"{op.kind}.h", numbered(calls), tuple(constants), temporaries)
 
 
-def _kernel(op: Recurrent) -> str:
+def cell(node: Node, op: Recurrent, x: Node, integers: dict[str, int]) -> tuple[Config, list[Constant]]:
+    """Its configuration, with further integers, and its constants in the order in which kernels take them."""
+    sums, constants = _sums(node, op, x.fixed())
+    functions, tables = _functions(node, op)
+    steps, features = x.shape
+    integers = {"steps": steps, "features": features, "units": op.units, **integers}
+    types = {f"state{number}_t": spell(of) for number, of in enumerate(op.state_types())}
+    types |= {"sum_t": spell(op.sum_type()), "one_t": spell(ONE)}
+    return Config(config_name(node.name), integers, types, (*sums, *functions)), constants + tables
+
+
+def kernel(op: Recurrent) -> str:
+    """The name of the cell's kernel for arrays."""
     return "gru_reset_before" if isinstance(op, Gru) and not op.reset_after else op.kind
 
 
@@ -139,28 +146,23 @@ def _starts(node: Node, op: Recurrent, inputs: Sequence[Node]) -> tuple[list[str
 def _sums(node: Node, op: Recurrent, x: FixedType) -> tuple[list[Config], list[Constant]]:
     """The products with the input and with the state; those of a reset state are by themselves."""
     accum, recurrent_accum = op.sums()
-    state, units, reused = op.state_types()[0], op.units, op.recurrent_reuse_factor
-    found = [_products("input", "", node, (op.weight, op.bias), x, accum, op.reuse_factor)]
+    found = [_products("input", ConstantMatrix(node.name, "", op.weight, op.bias, x, accum), op, op.reuse_factor)]
     parts = [("recurrent", slice(None))]
     if isinstance(op, Gru) and not op.reset_after:
-        parts = [("recurrent", slice(0, 2 * units)), ("candidate", slice(2 * units, None))]
+        parts = [("recurrent", slice(0, 2 * op.units)), ("candidate", slice(2 * op.units, None))]
     for name, columns in parts:
         weight = Tensor(op.recurrent_weight.data[:, columns], op.recurrent_weight.type)
         bias = op.recurrent_bias and Tensor(op.recurrent_bias.data[columns], op.recurrent_bias.type)
-        found.append(_products(name, f"{name}_", node, (weight, bias), state, recurrent_accum, reused))
+        matrix = ConstantMatrix(node.name, f"{name}_", weight, bias, op.state_types()[0], recurrent_accum)
+        found.append(_products(name, matrix, op, op.recurrent_reuse_factor))
     return [config for config, _ in found], [constant for _, constants in found for constant in constants]
 
 
-def _products(name: str, prefix: str, node: Node, matrix: tuple[Tensor, Tensor | None], x: FixedType,
-              accum: FixedType, reuse_factor: int) -> tuple[Config, tuple[Constant, Constant]]:  # fmt: skip
-    """The configuration of the products of one matrix and its bias, as in backends/hls/dense.h, and its constants."""
-    inputs, outputs = matrix[0].shape
-    weight = Constant(f"{prefix}weight_{node.name}", matrix[0])
-    bias = bias_constant(f"{prefix}bias_{node.name}", matrix[1], outputs)
-    strategy = _op(node).strategy if _op(node).strategy in KERNELS else "latency"
-    integers = {"rows": 1, "inputs": inputs, "outputs": outputs, "strategy": KERNELS.index(strategy),
-                **reuse(strategy, inputs, outputs, reuse_factor)}
-    return Config(name, integers, sum_types(x, weight, bias, accum)), (weight, bias)
+def _products(
+    name: str, matrix: ConstantMatrix, op: Recurrent, reuse_factor: int
+) -> tuple[Config, tuple[Constant, ...]]:
+    integers = {"rows": 1, "inputs": matrix.matrix.shape[0], "strategy": STRATEGIES.index(op.strategy)}
+    return matrix.config(name, op.strategy, reuse_factor, integers), matrix.constants
 
 
 def _functions(node: Node, op: Recurrent) -> tuple[list[Config], list[Constant]]:

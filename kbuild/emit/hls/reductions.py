@@ -73,16 +73,26 @@ def _total(node: Node, of: FixedType) -> Array:
 def mean(node: Node, total: Array, count: int) -> Call:
     """The values of the node: exact sums over a count, rounded once."""
     if count & (count - 1) == 0:
-        config = Config(config_name(node.name), {"elements": total.size}, {"unit_t": unit_type(1 - count.bit_length())})
+        config = Config(config_name(node.name), {"elements": total.size}, {"unit_t": reciprocal(count)})
         return Call("scale_by", config, (total.name,), value_name(node.name))
     config = _division(node, total, {"elements": total.size, "count": count}, {})
     return Call("average", config, (total.name,), value_name(node.name))
 
 
+def reciprocal(count: int) -> str:
+    """The C++ type whose smallest positive value is that of a power of two."""
+    return unit_type(1 - count.bit_length())
+
+
 def _division(node: Node, total: Array, integers: dict[str, int], types: dict[str, str]) -> Config:
-    """What `divided` of backends/hls/divide.h needs, and more."""
-    fraction = max(total.type.fraction, node.fixed().fraction)
-    bits = total.type.width + 1 + fraction - total.type.fraction
+    of_division = division(node, total.type)
+    return Config(config_name(node.name), {**integers, **of_division[0]}, {**of_division[1], **types})
+
+
+def division(node: Node, total: FixedType) -> tuple[dict[str, int], dict[str, str]]:
+    """The integers and types that `divided` of backends/hls/divide.h needs to make values of the node of sums."""
+    fraction = max(total.fraction, node.fixed().fraction)
+    bits = total.width + 1 + fraction - total.fraction
     types = {"numerator_t": integer_type(bits), "numerator_unit_t": unit_type(fraction),
-             "quotient_t": integer_type(bits + 2), "quotient_unit_t": unit_type(-(fraction + 2)), **types}
-    return Config(config_name(node.name), {**integers, "numerator_bits": bits}, types)
+             "quotient_t": integer_type(bits + 2), "quotient_unit_t": unit_type(-(fraction + 2))}
+    return {"numerator_bits": bits}, types

@@ -1,14 +1,15 @@
 """The C simulation: the kernel calls of the firmware in a shared library whose weights are loaded at run time.
 
-The text depends on the graph's structure and types only, so that new weights do not compile anything. All state is in
-the objects the caller makes: one `Constants` a model, one `Values` a running call.
+The text depends on the graph's structure and types only, so that new weights do not compile anything; but the adders
+of distributed arithmetic are code. All state is in the objects the caller makes: one `Constants` a model, one `Values`
+a running call.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
@@ -16,6 +17,8 @@ from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.stream import simulation as stream
 from kbuild.emit.hls.stream.network import connected
 from kbuild.ir import Graph
+from kbuild.ops.contraction import Contraction
+from kbuild.ops.rnn import Recurrent
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
     files |= {f"kernels/{name}": text_of("hls", name) for name in kernels}
     files |= {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
     return Simulation(files, structure, tuple(constant for step in made for constant in step.constants))
+
+
+def with_loaded_weights(graph: Graph) -> Graph:
+    """The graph without distributed arithmetic, whose code has the weights in it. It computes the same."""
+    return graph.with_nodes(
+        replace(node, op=replace(node.op, strategy="latency"))
+        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic" else node
+        for node in graph
+    )  # fmt: skip
 
 
 def sources(graph: Graph, io_type: str = "io_parallel") -> dict[str, str]:

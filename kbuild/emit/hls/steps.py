@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,49 +26,35 @@ from kbuild.emit.hls.design import (
 )
 from kbuild.emit.hls.lookup import integer_types, lookup
 from kbuild.emit.hls.moves import gather, interpolate, pad, repeat, transpose
-from kbuild.emit.hls.normalizing import normalize
-from kbuild.emit.hls.products import einsum
-from kbuild.emit.hls.recurrent import recurrent, shared
 from kbuild.emit.hls.reductions import mean, pool, reduce
 from kbuild.fixed import FixedType
-from kbuild.ir import Graph, Node, Op, Tensor
-from kbuild.ops.affine import Affine
-from kbuild.ops.concatenate import Concatenate
-from kbuild.ops.constant import Constant as ConstantOp
-from kbuild.ops.conv import Conv
-from kbuild.ops.dense import Dense
-from kbuild.ops.einsum import Einsum
-from kbuild.ops.gather import Gather
-from kbuild.ops.gru import Gru
-from kbuild.ops.identity import Identity
-from kbuild.ops.interpolate import Interpolate
-from kbuild.ops.lstm import Lstm
-from kbuild.ops.lut import Lut
+from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.merge import Merge
-from kbuild.ops.normalize import Normalize
-from kbuild.ops.pad import Pad
-from kbuild.ops.pool import Pool
-from kbuild.ops.quantize import Quantize
-from kbuild.ops.reduce import Reduce
-from kbuild.ops.relu import Relu
-from kbuild.ops.repeat import Repeat
-from kbuild.ops.reshape import Reshape
-from kbuild.ops.rnn import SimpleRnn
-from kbuild.ops.softmax import Softmax
-from kbuild.ops.step import Step as StepOp
-from kbuild.ops.transpose import Transpose
+
+if TYPE_CHECKING:
+    from kbuild.ops.affine import Affine
+    from kbuild.ops.concatenate import Concatenate
+    from kbuild.ops.constant import Constant as ConstantOp
+    from kbuild.ops.einsum import Einsum
+    from kbuild.ops.identity import Identity
+    from kbuild.ops.lut import Lut
+    from kbuild.ops.normalize import Normalize
+    from kbuild.ops.relu import Relu
+    from kbuild.ops.reshape import Reshape
+    from kbuild.ops.rnn import Recurrent
+    from kbuild.ops.softmax import Softmax
 
 
 def steps(graph: Graph) -> list[tuple[Node, Step]]:
     """Every node that is computed with its kernel calls, in order. What nodes share is computed by their first one."""
-    together = shared(graph)
+    together = _shared(graph)
     return [(node, together[node.name] if node.name in together else step(node, graph.inputs_of(node)))
             for node in graph if node.op.kind != "input"]  # fmt: skip
 
 
 def step(node: Node, inputs: Sequence[Node]) -> Step:
     """The kernel calls of one node, whose type and whose inputs' types are resolved."""
-    make: Any = STEPS[type(node.op)]
+    make: Any = STEPS[node.op.kind]
     made: Step = make(node, node.op, inputs)
     return made
 
@@ -196,31 +182,60 @@ def _constant(node: Node, op: ConstantOp, inputs: Sequence[Node]) -> Step:
     return Step("identity.h", (Call("constant", config, (), value_name(node.name), (value.name,)),), (value,))
 
 
-# By op; `input` has no step: its values are given.
-STEPS: dict[type[Op], Callable[..., Step]] = {
-    Dense: dense,
-    Conv: conv,
-    Pool: pool,
-    Reduce: reduce,
-    Pad: pad,
-    Transpose: transpose,
-    Repeat: repeat,
-    Interpolate: interpolate,
-    Quantize: quantizers.quantize,
-    StepOp: quantizers.step,
-    Affine: _affine,
-    Relu: _relu,
-    Lut: _lut,
-    Softmax: _softmax,
-    Merge: _merge,
-    Concatenate: _concatenate,
-    SimpleRnn: recurrent,
-    Lstm: recurrent,
-    Gru: recurrent,
-    Normalize: normalize,
-    Einsum: einsum,
-    Gather: gather,
-    Identity: _identity,
-    Reshape: _identity,
-    ConstantOp: _constant,
+# Families of their own, which most networks do without: imported when an op is there.
+
+
+def _recurrent(node: Node, op: Recurrent, inputs: Sequence[Node]) -> Step:
+    from kbuild.emit.hls.recurrent import recurrent
+
+    return recurrent(node, op, inputs)
+
+
+def _shared(graph: Graph) -> dict[str, Step]:
+    if not any(STEPS.get(node.op.kind) is _recurrent for node in graph):
+        return {}
+    from kbuild.emit.hls.recurrent import shared
+
+    return shared(graph)
+
+
+def _normalize(node: Node, op: Normalize, inputs: Sequence[Node]) -> Step:
+    from kbuild.emit.hls.normalizing import normalize
+
+    return normalize(node, op, inputs)
+
+
+def _einsum(node: Node, op: Einsum, inputs: Sequence[Node]) -> Step:
+    from kbuild.emit.hls.products import einsum
+
+    return einsum(node, op, inputs)
+
+
+# By the kind of the op; `input` has no step: its values are given.
+STEPS: dict[str, Callable[..., Step]] = {
+    "dense": dense,
+    "conv": conv,
+    "pool": pool,
+    "reduce": reduce,
+    "pad": pad,
+    "transpose": transpose,
+    "repeat": repeat,
+    "interpolate": interpolate,
+    "quantize": quantizers.quantize,
+    "step": quantizers.step,
+    "affine": _affine,
+    "relu": _relu,
+    "lut": _lut,
+    "softmax": _softmax,
+    "merge": _merge,
+    "concatenate": _concatenate,
+    "simple_rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "normalize": _normalize,
+    "einsum": _einsum,
+    "gather": gather,
+    "identity": _identity,
+    "reshape": _identity,
+    "constant": _constant,
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kbuild.emit.hls.design import type_name
 from kbuild.emit.hls.ports import inputs_of, outputs_of
-from kbuild.emit.hls.stream.process import Network
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
+
+if TYPE_CHECKING:
+    from kbuild.emit.hls.stream.process import Network
 
 INPUTS, OUTPUTS = "tb/tb_input_features.dat", "tb/tb_output_predictions.dat"
 

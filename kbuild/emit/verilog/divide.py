@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kbuild.emit.verilog import signed_digits
+from kbuild.emit.adders import signed_digits
 from kbuild.emit.verilog.casts import limit
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.linear import exact

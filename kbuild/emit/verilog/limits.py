@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kbuild.config.backends import load_backend
-from kbuild.emit.verilog import signed_digits
+from kbuild.emit.adders import signed_digits
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import Overflow
 from kbuild.ir import Graph, Node

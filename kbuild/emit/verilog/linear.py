@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kbuild.emit.verilog import constant_multiply
-from kbuild.emit.verilog.adder_graph import AdderGraph
+from kbuild.emit.adders import constant_multiply
+from kbuild.emit.adders.adder_graph import AdderGraph
 from kbuild.emit.verilog.casts import cast, limit, quantize, rounded
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.netlist import Netlist

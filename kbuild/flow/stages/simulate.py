@@ -34,7 +34,7 @@ class Simulate(Stage):
     rooms = (
         "fixed", "parallel", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report", "reference",
         "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
-        "flow/validation",
+        "flow/streams", "flow/validation",
         "flow/stages/simulate",
     )  # fmt: skip
 

@@ -12,7 +12,6 @@ from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.graph_config import MODELS
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.layers import handler_of
-from kbuild.frontend.keras.layers.wrapper import each_step
 from kbuild.frontend.keras.layout import move_transposes
 from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
@@ -90,6 +89,8 @@ class _Builder:
         if model is not None:
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise config.error("is around a model with several inputs or outputs; it must have one of each")
+            from kbuild.frontend.keras.steps import each_step  # few models need it
+
             return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))
 

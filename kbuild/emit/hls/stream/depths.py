@@ -17,7 +17,7 @@ are exactly what the C simulation needs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,13 +35,25 @@ def depths(network: Network, lags: bool = True) -> dict[str, int]:
     found = {fifo.name: LEAST for fifo in inner}
     for fifos in _circles(network, inner):
         names = {name for fifo in fifos for name in (fifo.producer, fifo.consumer)}
-        run = _Run([p for p in network.processes if p.name in names], fifos, lags)
-        run.finish()
+        run = _Run([p for p in network.processes if p.name in names], fifos, [LEAST] * len(fifos), lags)
+        while run.stuck() is not None:
+            run.deepen()
         found |= {fifo.name: state.depth for fifo, state in zip(fifos, run.fifos, strict=True)}
     return found
 
 
-def circle(network: Network, waits: dict[str, tuple[str, bool]]) -> list[tuple[Fifo, bool]]:
+def deadlock(network: Network, given: Mapping[str, int]) -> list[tuple[Fifo, bool]]:
+    """The `circle` of the design with FIFOs of these depths, by name, as the C simulation runs it; or nothing."""
+    inner = [fifo for fifo in network.fifos if not fifo.is_port]
+    run = _Run(network.processes, inner, [given[fifo.name] for fifo in inner], lags=False)
+    if run.stuck() is None:
+        return []
+    waits = {process.name: (inner[actor.waits].name, actor.writing)
+             for process, actor in zip(network.processes, run.actors, strict=True) if not actor.done}  # fmt: skip
+    return circle(network, waits)
+
+
+def circle(network: Network, waits: Mapping[str, tuple[str, bool]]) -> list[tuple[Fifo, bool]]:
     """The FIFOs around which processes wait for one another, and whether each is full (else it is empty).
 
     waits: by the name of each process that cannot go on, the FIFO it waits for and whether it wants to write.
@@ -173,29 +185,29 @@ class _Actor:
 class _Run:
     """Processes that are joined by more than one path, running; what is outside always gives and takes."""
 
-    def __init__(self, processes: Sequence[Process], fifos: Sequence[Fifo], lags: bool) -> None:
+    def __init__(
+        self, processes: Sequence[Process], fifos: Sequence[Fifo], depths: Sequence[int], lags: bool
+    ) -> None:
         index = {process.name: i for i, process in enumerate(processes)}
         queue = {fifo.name: i for i, fifo in enumerate(fifos)}
-        self.fifos = [_Queue(LEAST, f.width_bits, index[str(f.producer)], index[str(f.consumer)]) for f in fifos]
+        self.fifos = [_Queue(depth, fifo.width_bits, index[str(fifo.producer)], index[str(fifo.consumer)])
+                      for fifo, depth in zip(fifos, depths, strict=True)]  # fmt: skip
         self.actors = [_actor(process, queue, lags) for process in processes]
         self._ready = deque(range(len(processes)))
         self._queued = [True] * len(processes)
 
-    def finish(self) -> None:
-        """Run to the end, making FIFOs deeper where nothing moves."""
-        while True:
-            while self._ready:
-                index = self._ready.popleft()
-                self._queued[index] = False
-                self._advance(self.actors[index])
-            stuck = next((i for i, actor in enumerate(self.actors) if not actor.done), None)
-            if stuck is None:
-                return
-            self._deepen(stuck)
+    def stuck(self) -> int | None:
+        """Run as far as it goes; a process that has not come to its end, if there is one."""
+        while self._ready:
+            index = self._ready.popleft()
+            self._queued[index] = False
+            self._advance(self.actors[index])
+        return next((i for i, actor in enumerate(self.actors) if not actor.done), None)
 
-    def _deepen(self, stuck: int) -> None:
+    def deepen(self) -> None:
         """One packet more for the FIFO with the least memory of those that are full on the circle."""
         path: list[int] = []
+        stuck = next(i for i, actor in enumerate(self.actors) if not actor.done)
         while stuck not in path:
             path.append(stuck)
             actor = self.actors[stuck]

@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kbuild.emit.hls.stream.convolution import conv
+from kbuild.emit.hls.stream.dense import dense
+from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
+from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel
+from kbuild.emit.hls.stream.recurrences import recurrent
+from kbuild.emit.hls.stream.reductions import reduce
 from kbuild.ir import Node, Op
+from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.conv import Conv
+from kbuild.ops.dense import Dense
+from kbuild.ops.gru import Gru
+from kbuild.ops.lstm import Lstm
+from kbuild.ops.pad import Pad
+from kbuild.ops.pool import Pool
+from kbuild.ops.reduce import Reduce
+from kbuild.ops.repeat import Repeat
+from kbuild.ops.rnn import SimpleRnn
 
 
 def kernel(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
@@ -17,4 +33,15 @@ def kernel(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> S
 
 
 # By op: called with the node, its op, its inputs and their packings.
-KERNELS: dict[type[Op], Callable[..., StreamKernel | None]] = {}
+KERNELS: dict[type[Op], Callable[..., StreamKernel | None]] = {
+    Conv: conv,
+    Pool: pool,
+    Reduce: reduce,
+    Pad: pad,
+    Repeat: repeat,
+    Concatenate: concatenate,
+    Dense: dense,
+    SimpleRnn: recurrent,
+    Lstm: recurrent,
+    Gru: recurrent,
+}

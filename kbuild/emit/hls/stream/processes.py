@@ -23,6 +23,7 @@ from kbuild.emit.hls.stream.process import (
     StreamKernel,
     natural,
 )
+from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.reshape import Reshape
@@ -60,6 +61,13 @@ class _Values:
         return max((self.late[self.source[node.name]] for node in nodes), default=0)
 
 
+def is_alias(node: Node, inputs: Sequence[Node]) -> bool:
+    """Whether a value is its input under another name: the same bits in the same order."""
+    if not isinstance(node.op, Reshape) or node.fixed().plain() != inputs[0].fixed().plain():
+        return False
+    return contains(node.fixed(), inputs[0].fixed())  # the least value is none of a symmetric type
+
+
 def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
     """The processes in order, and for every node the one in whose FIFO its values are: a reshape costs nothing."""
     values = _Values({}, {}, {})
@@ -67,23 +75,45 @@ def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
         values.source[node.name], values.late[node.name] = node.name, 0
         values.packing[node.name] = natural(node.shape)
     found = []
-    for node, step in steps(graph):
-        inputs = graph.inputs_of(node)
-        if isinstance(node.op, Reshape) and node.fixed().plain() == inputs[0].fixed().plain():
-            values.source[node.name] = values.source[inputs[0].name]
+    for nodes, step in _computations(graph):
+        inputs = graph.inputs_of(nodes[0])
+        if is_alias(nodes[0], inputs):
+            values.source[nodes[0].name] = values.source[inputs[0].name]
         else:
-            found.append(_draft(node, step, inputs, values))
+            found.append(_draft(nodes, step, inputs, values))
     return found, values.source
 
 
-def _draft(node: Node, step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
-    packings = values.packings(inputs)
-    own = kernel(node, inputs, packings)
+def _computations(graph: Graph) -> list[tuple[list[Node], Step]]:
+    """Nodes with their kernel calls. A node that reads what another one keeps beside its value is computed with it."""
+    found: list[tuple[list[Node], Step]] = []
+    keeper: dict[str, int] = {}
+    for node, step in steps(graph):
+        own = {array.name for array in step.temporaries}
+        others = {keeper[name] for call in step.calls for name in call.inputs if name in keeper and name not in own}
+        index = others.pop() if others else len(found)
+        if index == len(found):
+            found.append(([node], step))
+        else:
+            nodes, first = found[index]
+            step = replace(first, calls=(*first.calls, *step.calls), constants=(*first.constants, *step.constants),
+                           temporaries=(*first.temporaries, *step.temporaries))  # fmt: skip
+            found[index] = ([*nodes, node], step)
+        keeper |= dict.fromkeys(own, index)
+    return found
+
+
+def _draft(nodes: Sequence[Node], step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
+    node, packings = nodes[0], values.packings(inputs)
+    alone = len(nodes) == 1
+    own = kernel(node, inputs, packings) if alone else None
+    found = plan(node, inputs, packings) if alone and own is None else None
     if own is not None:
         draft = _of_kernel(node, own, inputs, values)
+    elif found is not None:
+        draft = _packetwise(node, found, inputs, values)
     else:
-        found = plan(node, inputs, packings)
-        draft = _buffered(node, step, inputs, values) if found is None else _packetwise(node, found, inputs, values)
+        draft = _buffered(nodes, step, inputs, values)
     late = values.lateness(inputs) + _is_late(draft.process.schedule)
     for name, packing in draft.writes:
         values.source[name], values.packing[name], values.late[name] = name, packing, late
@@ -130,17 +160,17 @@ def _packetwise(node: Node, made: Plan, inputs: Sequence[Node], values: _Values)
     return Draft(process, reads, ((node.name, made.writes),))
 
 
-def _buffered(node: Node, step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
+def _buffered(nodes: Sequence[Node], step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
     distinct = list({x.name: x for x in inputs}.values())
     packings = values.packings(distinct)
     operands = [(x, Operand(i, _array(x, packing.elements), packing))
                 for i, (x, packing) in enumerate(zip(distinct, packings, strict=True))]  # fmt: skip
-    writes = natural(node.shape)
-    result = Operand(0, _array(node, writes.elements), writes)
-    body = Arrays(step, _in_turn(operands, values), (), 1, (result,), 0)
-    process = _process(node, "the whole value at once", body, _schedule(body, len(distinct)), 0)
+    writes = [(node, natural(node.shape)) for node in nodes]
+    results = tuple(Operand(i, _array(node, to.elements), to) for i, (node, to) in enumerate(writes))
+    body = Arrays(step, _in_turn(operands, values), (), 1, results, 0)
+    process = _process(nodes[0], "the whole value at once", body, _schedule(body, len(distinct)), 0)
     reads = tuple((values.source[x.name], packing) for x, packing in zip(distinct, packings, strict=True))
-    return Draft(process, reads, ((node.name, writes),))
+    return Draft(process, reads, tuple((node.name, to) for node, to in writes))
 
 
 def _array(node: Node, size: int) -> Array:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kbuild.emit.hls.design import spell, type_name
 from kbuild.emit.hls.stream.process import Network
+from kbuild.emit.hls.stream.processes import is_alias
 from kbuild.emit.hls.stream.text import call, function, packet_types
+from kbuild.fixed import FixedType
 from kbuild.ir import Graph
 
 # How the elements of a packet are made one word of a FIFO. A port of Vitis is packed by its interface.
@@ -13,8 +15,12 @@ _PACKED_PORT = {"Vivado": "DATA_PACK variable={}", "Vitis": None}
 
 
 def types(graph: Graph, network: Network) -> list[str]:
-    """The C++ types of all values and packets."""
-    values = [(type_name(node.name), node.fixed()) for node in graph]
+    """The C++ types of all values and packets. A value in the FIFO of another has its type, rounding modes included."""
+    found: dict[str, FixedType] = {}
+    for node in graph:
+        inputs = graph.inputs_of(node)
+        found[node.name] = found[inputs[0].name] if is_alias(node, inputs) else node.fixed()
+    values = [(type_name(name), of) for name, of in found.items()]
     values += [(array.type_name, array.type) for step in network.steps() for array in step.temporaries]
     return [*(f"typedef {spell(of)} {name};" for name, of in values), "", *packet_types(network)]
 
@@ -40,7 +46,8 @@ def processes(network: Network) -> str:
         "// Every layer is a process: it reads packets from FIFOs and writes packets to others, and waits where one is",
         "// empty or full.",
         f"#ifndef {guard}", f"#define {guard}", "",
-        '#include "parameters.h"', *(f'#include "weights/{constant}.h"' for constant in constants), "",
+        '#include "parameters.h"', '#include "kernels/stream/packets.h"',
+        *(f'#include "weights/{constant}.h"' for constant in constants), "",
         *(function(process, fifos) + "\n" for process in network.processes),
         "#endif",
     ]) + "\n"  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kbuild.emit.verilog import signed_digits
+from kbuild.emit.adders import signed_digits
 from kbuild.emit.verilog.casts import cast
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.linear import exact

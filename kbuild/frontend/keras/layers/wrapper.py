@@ -19,9 +19,8 @@ from kbuild.frontend.keras.layers import convolution, pooling
 from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layers.core import filled
 from kbuild.frontend.keras.layout import over_last_axis
+from kbuild.frontend.keras.steps import each_step
 from kbuild.ir import Node
-from kbuild.ops.concatenate import Concatenate
-from kbuild.ops.pad import Pad
 from kbuild.ops.reshape import Reshape
 
 _PREFIX = "layer/"
@@ -119,17 +118,6 @@ def _spatial(call: LayerCall) -> Node:
 
 def _numbers(call: LayerCall, key: str, given: object, rank: int) -> list[int | None]:
     return [given] * rank if isinstance(given, int) else list(call.config.integers(key))
-
-
-def each_step(call: LayerCall, apply: Callable[[Node], Node]) -> Node:
-    """What `apply` makes of each step of the input, one after the other."""
-    steps, *shape = call.shape
-    made: list[Node] = []
-    for step in range(steps):
-        around = (-step, step + 1 - steps), *((0, 0) for _ in shape)
-        result = apply(call.add(Reshape(tuple(shape)), call.add(Pad(around))))
-        made.append(call.add(Reshape((1, *result.shape)), result))
-    return call.add(Concatenate(0), *made)
 
 
 def _weights(config: Config) -> tuple[str, ...]:

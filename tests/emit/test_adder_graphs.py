@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kbuild.emit.verilog import constant_multiply, signed_digits
-from kbuild.emit.verilog.adder_graph import AdderGraph, Output, Step
+from kbuild.emit.adders import constant_multiply, signed_digits
+from kbuild.emit.adders.adder_graph import AdderGraph, Output, Step
 from kbuild.fixed import IntArray
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from kbuild.emit.verilog.adder_graph import AdderGraph, Output, Step
+from kbuild.emit.adders.adder_graph import AdderGraph, Output, Step
 from kbuild.fixed import IntArray
 
 SHARING_DIGITS = 4_000  # beyond, columns share only the multiples of single inputs: the search grows as the square

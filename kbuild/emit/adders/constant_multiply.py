@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from kbuild.emit.verilog import signed_digits
-from kbuild.emit.verilog.adder_graph import AdderGraph, Output, Step
+from kbuild.emit.adders import signed_digits
+from kbuild.emit.adders.adder_graph import AdderGraph, Output, Step
 from kbuild.fixed import IntArray, bits_of, compact
 
 BLOCK_DIGITS = 12_000  # more are solved in blocks of rows: the time grows faster than the digits

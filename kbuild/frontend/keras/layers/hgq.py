@@ -1,0 +1,79 @@
+"""HGQ's proxy models: layers of Keras whose weights are on their grids, with a quantizer after each, and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kbuild.fixed import FixedType, FloatArray, IntArray, Overflow, Quantization
+from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.quantizers.exact import exact_tensor
+from kbuild.frontend.keras.safety import quoted
+from kbuild.ir import Node, Tensor
+from kbuild.ops.lut import GIVEN, Lut
+from kbuild.ops.quantize import Quantize
+
+_MOST_BITS = 127  # what an int8 holds
+_NAMES = ("keep_negative", "bits", "integers")
+
+
+def quantizer(
+    call: LayerCall, signed: IntArray, bits: IntArray, integers: IntArray, modes: tuple[str, str]
+) -> Quantize:
+    """The operation of types given by arrays that broadcast to the values; an element of no bits is zero."""
+    rounding, overflow = modes
+    if rounding not in Quantization.__members__ or overflow not in Overflow.__members__:
+        raise call.error(f"rounds by {quoted(rounding)} and overflows by {quoted(overflow)}; there are "
+                         f"{', '.join(Quantization.__members__)} and {', '.join(Overflow.__members__)}")  # fmt: skip
+    found: dict[FixedType | None, int] = {}
+    which = np.zeros(bits.shape, np.int64)
+    for place in np.ndindex(bits.shape):
+        k, b, i = bool(signed[place]), int(bits[place]), int(integers[place])
+        symmetric_bit = overflow == "SAT_SYM" and k and b == 1  # from -0 to 0
+        of = None if b < 1 or symmetric_bit else FixedType(b, i, k, Quantization[rounding], Overflow[overflow])
+        which[place] = found.setdefault(of, len(found))
+    types = tuple(found)
+    if len(types) == 1:
+        return Quantize(types)
+    width = max((len(types) - 1).bit_length(), 1)
+    return Quantize(types, Tensor(which, FixedType(width, width, signed=False)))
+
+
+def _array(call: LayerCall, name: str) -> IntArray:
+    """A bit width for each element, without the batch axis."""
+    values: FloatArray = call.weights[name]
+    if not np.isfinite(values).all() or (np.abs(values) > _MOST_BITS).any() or (values != np.floor(values)).any():
+        raise call.error(f"{name} holds values that are no numbers of bits")
+    shape = values.shape
+    if len(shape) > 1 and shape[0] != 1:
+        raise call.error(f"{name} has the shape {shape}, which has no batch axis")
+    trimmed = values.reshape(shape[1:])
+    if len(trimmed.shape) > len(call.shape):
+        raise call.error(f"{name} has the shape {shape}; its input has {call.shape}")
+    return trimmed.astype(np.int64)
+
+
+def _fixed_point_quantizer(call: LayerCall) -> Node:
+    signed, bits, integers = (_array(call, name) for name in _NAMES)
+    modes = call.config.text("RND", "TRN"), call.config.text("SAT", "WRAP")
+    return call.add(quantizer(call, signed, bits, integers, modes), call.input)
+
+
+def _unary_lut(call: LayerCall) -> Node:
+    """A table over every value of the input's type, in the order of its bits as an unsigned number."""
+    signed, integer, fraction = (n or 0 for n in call.config.integers("kif_in"))
+    width = signed + integer + fraction
+    if not 1 <= width <= 16 or signed not in (0, 1):
+        raise call.error(f"kif_in is {(signed, integer, fraction)}; a table has 2 to 65536 entries")
+    table = call.weight("table", (2**width,))
+    of = FixedType(width, signed + integer, bool(signed), Quantization.RND_CONV, Overflow.WRAP)
+    x = call.add(Quantize((of,)), call.input)
+    ordered = np.roll(table, 2 ** (width - 1)) if signed else table
+    return call.add(Lut(GIVEN, (float(fraction),), exact_tensor(ordered), offset=of.min), x)
+
+
+HANDLERS = {
+    "FixedPointQuantizer": Handler(
+        _fixed_point_quantizer, "HGQ: a type for each element; every mode but WRAP_SM", lambda config: _NAMES
+    ),
+    "UnaryLUT": Handler(_unary_lut, "HGQ: tables of up to 65536 entries", lambda config: ("table",)),
+}

@@ -1,0 +1,73 @@
+"""python -m conformance: random models of every layer against Keras, the bounds and the C simulation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance import record, report
+from conformance.catalog import CaseId, draw
+from conformance.check import Outcome
+from conformance.run import processors, run
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
+    parser.add_argument("-n", "--cases", type=int, default=1000, help="how many cases (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other cases (default: 0)")
+    parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
+    parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
+    parser.add_argument("--json", type=Path, help="write what was found to this file")
+    parser.add_argument("--record", action="store_true", help="make what was found the facts of `kbuild layers`")
+    parser.add_argument("case", nargs="*", help="cases by name, such as Dense/keras3/42, instead of drawn ones")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the cases; 1 when one is wrong or crashed."""
+    given = arguments(argv)
+    cases = [CaseId.parse(name) for name in given.case]
+    if not cases:
+        drawn = draw(given.cases if not given.layer else 10**9, given.seed)
+        wanted = (case for case in drawn if not given.layer or case.layer in given.layer)
+        cases = [case for case, _ in zip(wanted, range(given.cases), strict=False)]
+    started, outcomes = time.monotonic(), []
+    for outcome in run(cases, given.jobs):
+        outcomes.append(outcome)
+        if outcome.failed:
+            print(report.failure(outcome), flush=True)
+        elif given.case:
+            print(f"\n{outcome.case}: {outcome.status} {outcome.message} {outcome.targets}\n{outcome.code}")
+        elif len(outcomes) % 100 == 0:
+            _progress(outcomes, len(cases), started)
+    _show(outcomes, given, time.monotonic() - started)
+    if given.record:
+        record.write(outcomes, given.seed)
+    return int(any(outcome.failed for outcome in outcomes))
+
+
+def _progress(outcomes: Sequence[Outcome], total: int, started: float) -> None:
+    failed = sum(outcome.failed for outcome in outcomes)
+    seconds = time.monotonic() - started
+    print(f"{len(outcomes)} of {total}, {failed} failed, {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _show(outcomes: list[Outcome], given: argparse.Namespace, seconds: float) -> None:
+    outcomes.sort(key=lambda outcome: outcome.case.seed)
+    print(f"\n{report.table(outcomes)}\n")
+    for reason, count in report.reasons(outcomes).most_common():
+        print(f"{count:6} refused: {reason}")
+    loose = sum(outcome.looseness > report.LOOSE for outcome in outcomes)
+    print(f"{loose:6} bounds of ample precision wider than {report.LOOSE:.0%} of the output's scale")
+    print(f"\n{len(outcomes)} cases, seed {given.seed}, {seconds:.0f} s")
+    if given.json:
+        given.json.write_text(json.dumps(report.document(outcomes, given.seed), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The kernels of io_stream against the emulator, as integers with ==, and the order in which they use their streams."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, integers
+from stream_harness import BACKENDS, Case, Kernels, order
+
+from kbuild.emit.hls.stream.convolution import conv
+from kbuild.emit.hls.stream.dense import dense
+from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
+from kbuild.emit.hls.stream.pooling import pool
+from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
+from kbuild.emit.hls.stream.recurrences import recurrent
+from kbuild.emit.hls.stream.reductions import reduce
+from kbuild.fixed import FixedType, wide
+from kbuild.ir import Node, Shape
+from kbuild.ops.conv import Conv
+from kbuild.ops.input import Input
+from kbuild.ops.pool import Pool
+
+SAMPLES = 2
+KERNELS: dict[str, Callable[..., StreamKernel | None]] = {
+    "conv": conv, "pool": pool, "reduce": reduce, "pad": pad, "repeat": repeat, "concatenate": concatenate,
+    "dense": dense, "simple_rnn": recurrent, "lstm": recurrent, "gru": recurrent,
+}  # fmt: skip
+KINDS = (*KERNELS, "conv", "dense", "conv", "pool", "reduce", "conv", "repeat", "conv", "reduce")
+
+
+def shapes(b: Builder) -> list[Shape]:
+    """Of inputs: vectors, sequences, images and volumes, some of which can be concatenated."""
+    found: list[Shape] = [(12,), (int(b.rng.integers(1, 30)),), *[(n,) for n in range(1, 5)] * 2]
+    for rank, largest in ((2, 12), (2, 6), (3, 8), (3, 5), (4, 4)):
+        shape = tuple(int(n) for n in b.rng.integers(1, largest, size=rank))
+        found += [shape, (int(b.rng.integers(1, 5)), *shape[1:])]
+    return found
+
+
+def packings(b: Builder, node: Node, inputs: Sequence[Node]) -> list[Packing]:
+    """Pixels; a dense layer takes anything."""
+    if node.op.kind != "dense" or len(inputs[0].shape) != 1:
+        return [natural(x.shape) for x in inputs]
+    size = inputs[0].shape[0]
+    width = int(b.rng.choice([d for d in range(1, size + 1) if size % d == 0]))
+    return [Packing(size // width, width)]
+
+
+def random_cases(seed: int, count: int, widths: tuple[int, int] = NARROW,
+                 kinds: Sequence[str] = KINDS) -> Iterator[Case]:
+    """Nodes that have streaming kernels, each of inputs of its own."""
+    b = Builder(np.random.default_rng(seed), widths)
+    for kind in itertools.islice(itertools.cycle(kinds), count):
+        case = None
+        while case is None:
+            case = _random_case(b, kind)
+        yield case
+
+
+def _random_case(b: Builder, kind: str) -> Case | None:
+    b.nodes = []
+    given = [b.add(Input(shape)) for shape in shapes(b)]
+    (MAKERS | SPATIAL | SEQUENCE)[kind](b)
+    node = b.nodes[-1]
+    if node.op.kind != kind:
+        return None
+    inputs = tuple(next(x for x in given if x.name == name) for name in node.inputs)
+    kernel = KERNELS[kind](node, node.op, inputs, packings(b, node, inputs))
+    return kernel and Case(node, inputs, kernel)
+
+
+def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | None = None) -> None:
+    kernels = Kernels(cases, folder, vendor)
+    rng = np.random.default_rng(seed)
+    for index, case in enumerate(cases):
+        values = [integers(rng, (SAMPLES, *x.shape), x.fixed()) for x in case.inputs]
+        wanted = case.expected(values)
+        found, logs = kernels.run(index, values)
+        told = f"{case.node} of {[(x.shape, str(x.type)) for x in case.inputs]} by {case.kernel.call.kernel}"
+        assert logs == [case.order()] * SAMPLES, told
+        assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
+
+
+SEEDS = [(19, NARROW), (1019, ANY)]
+CASES = 32
+
+
+@pytest.mark.parametrize(("seed", "widths"), SEEDS)
+def test_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    check(list(random_cases(seed, CASES, widths)), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(1000, 1010) for w in (NARROW, ANY)])
+def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    check(list(random_cases(seed, 100, widths)), tmp_path)
+
+
+def test_the_random_kernels_have_everything() -> None:
+    """So that a change of the generator cannot quietly stop testing something."""
+    cases = [case for seed, widths in SEEDS for case in random_cases(seed, CASES, widths)]
+    templates = set()
+    for header in (BACKENDS / "hls" / "stream").glob("*.h"):
+        found = re.findall(r"^void (stream_\w+)\(hls::stream<\w+>& \w+, hls::stream", header.read_text(), re.MULTILINE)
+        templates |= set(found)
+    assert {case.kernel.call.kernel for case in cases} == templates
+    convs = [(case.node.op, case) for case in cases if isinstance(case.node.op, Conv)]
+    for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups],
+                  lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip
+        assert {max(drawn(op)) > 1 for op, _ in convs} == {True, False}
+    assert {len(op.kernel) for op, _ in convs} == {1, 2}
+    integers_of = [case.kernel.call.config.integers for _, case in convs]
+    assert any(i["lines"] > 1 and i["spread0"] > 1 for i in integers_of)  # rows of zeros between those in memory
+    assert any(i["first0"] < 0 or i["first1"] < 0 for i in integers_of)  # windows that end before the input begins
+    larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]
+    assert set(larger) == {True, False}  # than the input
+    pools = [case for case in cases if isinstance(case.node.op, Pool)]
+    assert any("count" in c.kernel.call.config.integers and not c.kernel.call.config.integers["count"] for c in pools)
+
+
+def vendor_headers() -> Path:
+    spec = importlib.util.find_spec("da4ml")
+    assert spec is not None and spec.submodule_search_locations, "da4ml is a test dependency: pip install kbuild[test]"
+    return Path(spec.submodule_search_locations[0]) / "codegen/hls/source/ap_types/include"
+
+
+def test_with_the_vendors_headers(tmp_path: Path) -> None:
+    """In C++11 as Vivado HLS has it, and with the header that defines what `ap_fixed` means."""
+    check(list(random_cases(3, 3)), tmp_path, vendor=vendor_headers())
+
+
+@pytest.mark.slow
+def test_all_kernels_with_the_vendors_headers(tmp_path: Path) -> None:
+    check(list(random_cases(3, 30)), tmp_path, vendor=vendor_headers())
+
+
+def test_a_packet_is_written_as_soon_as_it_can_be() -> None:
+    """Of a convolution of images with padding: after the last pixel under the window, before any other is read."""
+    b = Builder(np.random.default_rng(1))
+    x = b.add(Input((4, 5, 2)), type=FixedType(8, 4))
+    weight = b.tensor((3, 3, 2, 1))
+    one, same = (1, 1), ((1, 1), (1, 1))
+    op = Conv(weight, accum=FixedType(20, 10), strides=one, padding=same, dilation=one, input_dilation=one)
+    node = b.add(op, [x])
+    kernel = conv(node, op, [x], [natural(x.shape)])
+    assert kernel is not None
+    first = "a" * 5 + "a" + "a." * 4 + "."  # the second row completes the windows of the first
+    assert order(kernel.schedule) == first + 2 * ("a" + "a." * 4 + ".") + "." * 5

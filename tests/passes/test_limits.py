@@ -1,0 +1,168 @@
+"""What an HLS tool would not unroll or partition is refused with what fits, or is made to fit."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kbuild.config import load_recipe, resolve_settings
+from kbuild.errors import RecipeError
+from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
+from kbuild.ops.conv import Conv
+from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.input import Input
+from kbuild.ops.lstm import Lstm
+from kbuild.ops.pool import Pool
+from kbuild.ops.rnn import Recurrent
+from kbuild.ops.softmax import Softmax
+from kbuild.passes import check_limits, resolve_strategy
+from kbuild.passes.context import Context, layer_infos
+from kbuild.passes.resolve_strategy import as_chosen
+from kbuild.passes.unrolled import Matrix
+
+
+def one(op: Op, shape: tuple[int, ...]) -> Graph:
+    """A model of one layer."""
+    x = Node("x", Input(shape), (), shape, Layer("x", "InputLayer"))
+    return verify(Graph("g", (x, Node("y", op, ("x",), op.infer_shape([shape]), Layer("fc", "Layer"))), ("y",)))
+
+
+def dense(inputs: int, outputs: int, rows: int = 1) -> Graph:
+    shape = (inputs,) if rows == 1 else (rows, inputs)
+    return one(Dense(Tensor(np.ones((inputs, outputs)))), shape)
+
+
+def context(graph: Graph, folder: Path, text: str, backend: str = "Vitis") -> Context:
+    (folder / "m.h5").write_bytes(b"")
+    (folder / "recipe.yml").write_text(f"KerasH5: m.h5\nBackend: {backend}\n" + textwrap.dedent(text))
+    (recipe,) = load_recipe(folder / "recipe.yml")
+    return Context(resolve_settings(recipe, layer_infos(graph)), recipe.backend, recipe.io_type)
+
+
+def passed(graph: Graph, folder: Path, text: str = "", backend: str = "Vitis") -> Op:
+    """The layer's op after both passes."""
+    given = context(graph, folder, text, backend)
+    return check_limits.run(resolve_strategy.run(graph, given), given)["y"].op
+
+
+def refused(graph: Graph, folder: Path, text: str = "") -> str:
+    with pytest.raises(RecipeError) as caught:
+        passed(graph, folder, text)
+    (line,) = str(caught.value).splitlines()
+    return line.removeprefix(f"{folder}/")
+
+
+def model(settings: str) -> str:
+    return f"HLSConfig: {{Model: {{{settings}}}}}\n"
+
+
+def test_what_fits_stays_as_it_is(tmp_path: Path) -> None:
+    op = passed(dense(64, 64), tmp_path)
+    assert isinstance(op, Dense) and (op.strategy, op.reuse_factor) == ("latency", 1)
+
+
+@pytest.mark.parametrize("settings", ["", "ReuseFactor: 1", "ReuseFactor: 10", "ReuseFactor: 200"])
+def test_a_layer_without_a_strategy_is_made_to_fit(settings: str, tmp_path: Path) -> None:
+    graph, wanted = dense(200, 200), int(settings.rpartition(" ")[2] or 1)
+    op = passed(graph, tmp_path, model(settings))
+    assert isinstance(op, Dense) and op.strategy == "resource" and op.reuse_factor == max(wanted, 10)
+    shown = as_chosen(graph, context(graph, tmp_path, model(settings)))["fc"]
+    assert (shown.strategy.value, shown.strategy.origin) == ("Resource", "unroll limit of Vitis")
+    assert shown.reuse_factor.value == op.reuse_factor
+    assert (shown.reuse_factor.origin == "unroll limit of Vitis") == (wanted == 1)
+
+
+def test_a_strategy_that_is_named_is_not_changed(tmp_path: Path) -> None:
+    graph = dense(200, 200)
+    assert refused(graph, tmp_path, model("Strategy: Latency")) == (
+        "recipe.yml:3:31: HLSConfig.Model.Strategy: layer fc (Layer): 200 x 200 products, 40000 of them at once, more "
+        "than the 4096 that Vitis unrolls; write Strategy: Resource with ReuseFactor: 10 (or a larger legal one, 20, …)"
+    )
+    line = refused(graph, tmp_path, model("Strategy: Resource, ReuseFactor: 5"))
+    assert "Model.ReuseFactor: layer fc (Layer): 200 x 200 products, 8000 of them at once" in line
+    shown = as_chosen(graph, context(graph, tmp_path, model("Strategy: Latency")))["fc"]
+    assert shown.strategy.value == "Latency"
+
+
+def test_a_reuse_factor_that_is_asked_for_is_not_changed(tmp_path: Path) -> None:
+    line = refused(dense(200, 200), tmp_path, model("ReuseFactor: 4"))
+    assert line.startswith("recipe.yml:3:34: HLSConfig.Model.ReuseFactor: layer fc (Layer): 200 x 200 products, 40000")
+
+
+def test_rows_are_products_at_once_but_for_resource(tmp_path: Path) -> None:
+    assert isinstance(passed(dense(32, 32, 4), tmp_path), Dense)
+    op = passed(dense(32, 32, 5), tmp_path)
+    assert isinstance(op, Dense) and (op.strategy, op.reuse_factor) == ("resource", 1)
+
+
+def test_what_no_reuse_factor_makes_fit(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"1 x 5000 products, 5000 of them at once.* no reuse factor makes it fit"):
+        passed(dense(1, 5000), tmp_path)
+
+
+def test_every_recommended_reuse_factor_fits() -> None:
+    rng = np.random.default_rng(0)
+    for terms, outputs, window in rng.integers(1, 300, size=(200, 3)).tolist():
+        matrix = Matrix(terms, outputs, 3, window)
+        for reuse in matrix.fitting(4096):
+            assert terms * outputs / reuse <= 4096 and terms * outputs % reuse == 0
+
+
+def test_recurrent_products_have_two_reuse_factors(tmp_path: Path) -> None:
+    op = Lstm(weight=Tensor(np.ones((10, 400))), recurrent_weight=Tensor(np.ones((100, 400))))
+    found = passed(one(op, (3, 10)), tmp_path)
+    assert isinstance(found, Recurrent) and found.strategy == "resource"
+    assert (found.reuse_factor, found.recurrent_reuse_factor) == (1, 10)
+    line = refused(one(op, (3, 10)), tmp_path, model("Strategy: Unrolled"))
+    assert "100 x 400 products" in line and "write Strategy: Resource with RecurrentReuseFactor: 10" in line
+    line = refused(one(op, (3, 10)), tmp_path, model("Strategy: Resource, ReuseFactor: 40"))
+    assert "the recurrent weights, which RecurrentReuseFactor is for, of the layer fc (100 x 400" in line
+
+
+def conv(channels: int) -> Conv:
+    weight = Tensor(np.ones((3, channels, 64)))
+    return Conv(weight, strides=(1,), padding=((0, 0),), dilation=(1,), input_dilation=(1,))
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        (conv(2), (66, 2)),
+        (Pool("max", (9,), (9,), ((0, 0),)), (9, 450)),
+        (Softmax("legacy"), (64,)),
+        (Einsum("ab,bc->ac", Tensor(np.ones((60, 2)))), (68, 60)),
+    ],
+)
+def test_what_is_at_the_limit_fits(op: Op, shape: tuple[int, ...], tmp_path: Path) -> None:
+    passed(one(op, shape), tmp_path)
+
+
+def test_every_element_is_a_register(tmp_path: Path) -> None:
+    assert refused(one(conv(2), (67, 2)), tmp_path) == (
+        "layer fc (Layer): a result of 4160 elements; with io_parallel each is a register, and Vitis partitions arrays "
+        "of at most 4096; write IOType: io_stream"
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "message"),
+    [
+        (Pool("max", (5,), (5,), ((0, 0),)), (5, 820), "pool takes 4100 operations at once"),
+        (Softmax("legacy"), (65,), "softmax takes 4225 operations at once"),
+        (Einsum("a,ac->c", Tensor(np.ones((5000, 1)))), (5000,), "einsum takes 5000 operations at once"),
+    ],
+)
+def test_other_layers_beyond_the_limit(op: Op, shape: tuple[int, ...], message: str, tmp_path: Path) -> None:
+    graph = one(op, shape)
+    given = context(graph, tmp_path, "")
+    with pytest.raises(RecipeError, match=message):
+        check_limits.run(graph, given)
+
+
+def test_verilog_has_limits_of_its_own(tmp_path: Path) -> None:
+    op = passed(dense(200, 200), tmp_path, backend="Yosys")
+    assert isinstance(op, Dense) and op.strategy == "latency"
