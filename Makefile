@@ -1,11 +1,15 @@
 # make demo         builds recipes/digits end to end
 # make test         everything that must hold before a change lands
+# make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
 # make benchmarks   kbuild beside hls4ml and da4ml
 # Each makes its own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
 
 PYTHON ?=
 EXTRAS ?=
 PEER_PYTHON ?= $(or $(PYTHON),python3)
+N ?= 1000
+SEED ?= 0
+CONFORMANCE ?=
 RECIPE ?= recipes/digits/recipe.yml
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE  # the packages are here for good: compile them once
@@ -15,9 +19,10 @@ sum := $(shell (cat pyproject.toml constraints/pinned.txt .ci/environment; echo 
 comma := ,
 demo := .venv/ready-$(sum)
 test := .venv-test/ready-$(sum)
+keras := .venv-conformance/ready-$(sum)
 peer := .venv-hls4ml/ready-$(shell cat benchmarks/requirements-hls4ml.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo test lint types check slow benchmarks constraints wheel clean help
+.PHONY: demo test lint types check slow conformance benchmarks constraints wheel clean help
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -39,6 +44,10 @@ check: $(test)
 slow: $(test)
 	.venv-test/bin/python -m pytest -q -m slow
 
+# CONFORMANCE takes further options, such as '--json found.json' or the names of cases: see docs/conformance.md.
+conformance: $(keras)
+	@cd tests && ../.venv-conformance/bin/python -m conformance -n $(N) --seed $(SEED) $(CONFORMANCE)
+
 # Needs KBUILD_MODELS, the folder of the published models, and a Python 3.10 or 3.11 for hls4ml (PEER_PYTHON).
 benchmarks: $(test) $(peer)
 	.venv-test/bin/python benchmarks/run.py --peer .venv-hls4ml/bin/python
@@ -54,13 +63,16 @@ constraints:
 	mv constraints/pinned.new constraints/pinned.txt
 
 clean:
-	rm -rf .venv .venv-test .venv-hls4ml build dist recipes/*/build
+	rm -rf .venv .venv-test .venv-conformance .venv-hls4ml build dist recipes/*/build
 
 $(demo):
 	@.ci/environment .venv $@ '$(EXTRAS)'
 
 $(test):
 	@.ci/environment .venv-test $@ 'test$(addprefix $(comma),$(EXTRAS))'
+
+$(keras):
+	@.ci/environment .venv-conformance $@ 'conformance$(addprefix $(comma),$(EXTRAS))'
 
 $(peer):
 	rm -rf .venv-hls4ml

@@ -107,14 +107,15 @@ class Builder:
 
 
 def integers(rng: Random, shape: Shape, of: FixedType) -> IntArray:
-    """Random integers of a type: uniform, small ones, zeros and both ends."""
+    """Random integers that a type holds: uniform, small ones, zeros and both ends."""
     size = int(np.prod(shape))
     values = []
     for choice in rng.random(size):
         bits = of.width if choice < 0.6 else int(rng.integers(1, of.width + 1))
         raw = int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits)
         value = raw - (1 << (bits - 1)) if of.signed else raw
-        values.append(of.min if choice > 0.97 else of.max if choice > 0.94 else value)
+        value = of.min if choice > 0.97 else of.max if choice > 0.94 else value
+        values.append(max(value, of.floor))  # a symmetric range lacks the least integer of its bits
     return compact(np.array(values, dtype=object).reshape(shape))
 
 
@@ -255,7 +256,8 @@ def _step(b: Builder) -> None:
     of = x.fixed() if b.rng.random() < 0.7 else b.type(modes=False)
     thresholds = b.tensor((*b.broadcastable(x.shape), count), of)
     rising = Tensor(np.sort(thresholds.data, axis=-1), of.plain())
-    b.add(Step(rising, b.tensor((count + 1,))), [x])
+    outer = rising.shape[:-1] if b.rng.random() < 0.3 else ()
+    b.add(Step(rising, b.tensor((*outer, count + 1))), [x])
 
 
 def _small(node: Node, ranks: Collection[int] = (1, 2, 3, 4)) -> bool:

@@ -10,6 +10,26 @@
 
 namespace kbuild {
 
+// The product of a value and a weight as a term of type T. Weights that are signs (-1, 0, 1) only choose.
+template <class T, bool SIGNS>
+struct Term {
+    template <class X, class W>
+    static T of(const X& value, const W& weight) {
+#pragma HLS INLINE
+        return T(value * weight);
+    }
+};
+template <class T>
+struct Term<T, true> {
+    template <class X, class W>
+    static T of(const X& value, const W& weight) {
+#pragma HLS INLINE
+        if (weight == 0) return T(0);
+        if (weight < 0) return T(-value);
+        return T(value);
+    }
+};
+
 // One place of a window, all products at once: `CHANNELS` inputs for each of `GROUPS` equal groups of outputs, which
 // begin at x[from]; their weights begin with row k.
 template <class C, int GROUPS, int CHANNELS, class X>
@@ -20,7 +40,7 @@ void add_products(const X* x, int from, typename C::accum_t* accum, const typena
         for (int g = 0; g < GROUPS; ++g) {
             const X value = x[from + g * CHANNELS + c];
             for (int n = g * outputs; n < (g + 1) * outputs; ++n)
-                accum[n] += typename C::term_t(value * weight[(k + c) * C::outputs + n]);
+                accum[n] += Term<typename C::term_t, C::signs>::of(value, weight[(k + c) * C::outputs + n]);
         }
     }
 }
@@ -44,7 +64,7 @@ void add_steps_to(const X* x, int from, int apart, typename C::accum_t* accum, c
                 for (int place = 0; place < PLACES; ++place) {
 #pragma HLS UNROLL
                     const X value = x[place * apart + k + d * GROUPS + group];
-                    accum[place * C::outputs + n + lane] += typename C::term_t(value * w);
+                    accum[place * C::outputs + n + lane] += Term<typename C::term_t, C::signs>::of(value, w);
                 }
             }
         }

@@ -27,11 +27,12 @@ void zero_places(const X[C::elements], Y y[C::elements], const typename C::place
     for (int i = 0; i < C::count; ++i) y[places[i].to_int()] = 0;
 }
 
-// y = values[number of thresholds t with x >= t]; the thresholds (operand a) rise along their last axis.
+// y = values[number of thresholds t with x >= t]; the thresholds (operand a) rise along their last axis. The values
+// are the same for all, or there are as many rows of them.
 template <class C, class X, class Y>
 void step(const X x[C::elements], Y y[C::elements],
           const typename C::threshold_t thresholds[C::rows * C::thresholds],
-          const typename C::value_t values[C::thresholds + 1]) {
+          const typename C::value_t values[C::value_rows * (C::thresholds + 1)]) {
 #pragma HLS PIPELINE
 #pragma HLS ARRAY_PARTITION variable=thresholds complete
 #pragma HLS ARRAY_PARTITION variable=values complete
@@ -39,7 +40,8 @@ void step(const X x[C::elements], Y y[C::elements],
         int index = 0;
         for (int k = 0; k < C::thresholds; ++k)
             if (x[KBUILD_HERE(C)] >= thresholds[KBUILD_A(C) * C::thresholds + k]) ++index;
-        y[KBUILD_HERE(C)] = values[index];
+        const int row = C::value_rows == 1 ? 0 : KBUILD_A(C);
+        y[KBUILD_HERE(C)] = values[row * (C::thresholds + 1) + index];
     }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from typing import Any
 from kbuild.api.model import HlsModel
 from kbuild.api.reuse import with_legal_reuse_factors
 from kbuild.config import Recipe, load_recipe, recipe_from_dict
-from kbuild.errors import RecipeError
-from kbuild.frontend.keras.live import read_live
+from kbuild.errors import RecipeError, UnsupportedModel
+from kbuild.flow.imports import load_imports
+from kbuild.frontend.keras.extensions import find
+from kbuild.frontend.keras.layers import is_own
+from kbuild.frontend.keras.live import is_model, read_live
+from kbuild.frontend.keras.spec import ModelSpec
 
 # hls4ml's names for arguments, where a recipe's key is not their plain spelling
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -43,6 +48,7 @@ def convert_from_keras_model(
     allow_v2_fallback: bool = True,
     allow_da_fallback: bool = True,
     strict: bool = True,
+    allow_code: bool = False,
     **keys: Any,
 ) -> HlsModel:
     """Convert a model in memory, of Keras 3 on any backend or of Keras 2, with the weights that it has now.
@@ -52,7 +58,9 @@ def convert_from_keras_model(
     under HLSConfig of a recipe (None: types are derived); part: None is the backend's default; clock_period in ns;
     clock_uncertainty as `"12.5%"`; input_data_tb, output_data_tb: files of inputs and of predictions, InputData and
     OutputPredictions of a recipe: types are derived from the inputs. strict=False takes the nearest legal reuse factor
-    where one does not fit its layer, with a warning. `keys` are other keys of a recipe, such as
+    where one does not fit its layer, with a warning. allow_v2_fallback=False refuses a layer of Keras 3 that only a
+    handler for Keras 2 reads; otherwise a warning names it. allow_da_fallback is accepted for the code that gives it:
+    every layer is read by a handler. `keys` are other keys of a recipe, such as
     `Validation={"Minimum": 0.99}`.
 
     Raises RecipeError for arguments and settings that are wrong, UnsupportedModel for a model that cannot become
@@ -76,20 +84,40 @@ def convert_from_keras_model(
     }
     for name, value in keys.items():
         _put(recipe, _KEYS.get(name, (name,)), value)
-    return convert_from_config(recipe, strict=strict)
+    if is_model(model):
+        recipe["KerasModel"] = live = read_live(model)
+        _check_fallbacks(live.spec, allow_v2_fallback)
+    return convert_from_config(recipe, strict=strict, allow_code=allow_code)
 
 
-def convert_from_config(config: str | os.PathLike[str] | Mapping[str, Any], *, strict: bool = True) -> HlsModel:
+def convert_from_config(
+    config: str | os.PathLike[str] | Mapping[str, Any], *, strict: bool = True, allow_code: bool = False
+) -> HlsModel:
     """Convert what a recipe describes: a YAML file, or a dictionary of the same keys.
 
     In a dictionary `KerasModel` may be a live model, and paths are relative to the current folder. strict=False takes
-    the nearest legal reuse factor where one does not fit its layer, with a warning. Raises as
-    `convert_from_keras_model`.
+    the nearest legal reuse factor where one does not fit its layer, with a warning; allow_code=True runs the modules
+    that it imports. Raises as `convert_from_keras_model`.
     """
     recipe = _recipe_of(config)
+    load_imports(recipe, allow_code)
     if recipe.live_model is not None:
         recipe = dataclasses.replace(recipe, live_model=read_live(recipe.live_model))
-    return HlsModel(recipe if strict else with_legal_reuse_factors(recipe))
+    return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
+
+
+def _check_fallbacks(spec: ModelSpec, allowed: bool) -> None:
+    """Say which layers of Keras 3 a handler for Keras 2 reads, or refuse them."""
+    for layer in spec.layers:
+        if layer.model is not None:
+            _check_fallbacks(layer.model, allowed)
+        extension = None if layer.keras == 2 or is_own(layer.class_name) else find(layer.class_name, layer.keras)
+        if extension is None or layer.keras in extension.keras:
+            continue
+        text = f"the layer {layer.name} ({layer.class_name}) of Keras 3 has a handler for Keras 2 only"
+        if not allowed:
+            raise UnsupportedModel(f"{text}; register one for Keras 3, or allow_v2_fallback=True")
+        warnings.warn(f"{text}, which reads it", stacklevel=3)
 
 
 def _recipe_of(config: str | os.PathLike[str] | Mapping[str, Any]) -> Recipe:

@@ -38,9 +38,9 @@ class HlsModel:
     `build`. Methods may be called from several threads.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._relay = Relay()
-        self._build = Build(recipe, listener=self._relay)
+    def __init__(self, recipe: Recipe, allow_code: bool = False) -> None:
+        self._relay, self._allow_code = Relay(), allow_code
+        self._build = Build(recipe, listener=self._relay, allow_code=allow_code)
         with self._build.cache.in_use():
             self._graph = self._build.graph("optimize")
             self._settings = self._build.settings()
@@ -178,7 +178,8 @@ class HlsModel:
             wanted = dataclasses.replace(wanted, place_and_route=place)
         if wanted == self.recipe.synthesis:
             return self._build
-        return Build(dataclasses.replace(self.recipe, synthesis=wanted), self._build.cache, self._relay)
+        recipe = dataclasses.replace(self.recipe, synthesis=wanted)
+        return Build(recipe, self._build.cache, self._relay, self._allow_code)
 
     def _stages(self, build: Build, stages: Sequence[str], show: bool) -> None:
         if show:

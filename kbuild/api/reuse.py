@@ -19,13 +19,13 @@ _ORIGIN = "strict=False"
 Key = tuple[str, str]  # name of a layer, field of its rules
 
 
-def with_legal_reuse_factors(recipe: Recipe) -> Recipe:
+def with_legal_reuse_factors(recipe: Recipe, allow_code: bool) -> Recipe:
     """The recipe with the nearest legal reuse factor for every layer; the user is warned of each that is changed.
 
     A layer that is used on several shapes gets one that fits all. Where none is legal the recipe is left as it is, to
     be refused.
     """
-    build = Build(recipe)
+    build = Build(recipe, allow_code=allow_code)
     with build.cache.in_use():
         context = Context(build.settings(), backend=recipe.backend, io_type=recipe.io_type)
         graph = build.graph("parse")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbuild.cli.common import add_recipe
+from kbuild.cli.common import add_allow_code, add_recipe
 from kbuild.flow import fast_path
 from kbuild.flow.names import STAGE_NAMES
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_recipe(parser, many=True)
+    add_allow_code(parser)
     parser.add_argument("--to", choices=STAGE_NAMES, default=STAGE_NAMES[-1], metavar="STAGE",
                         help=f"the last stage to run: {', '.join(STAGE_NAMES)} (default: all)")  # fmt: skip
     parser.add_argument("-n", "--jobs", type=_positive, default=None, metavar="JOBS",
@@ -37,7 +38,7 @@ def run(given: argparse.Namespace) -> int:
     if all(states is not None for states in known):
         states = [state for found in known for state in found or ()]
         return _nothing_to_do(states, given.json)
-    return _build(given.recipe, given.overrides, given.to, given.jobs or os.cpu_count() or 1, given.json)
+    return _build(given, given.jobs or os.cpu_count() or 1)
 
 
 def _positive(text: str) -> int:
@@ -57,7 +58,7 @@ def _nothing_to_do(states: Sequence[fast_path.StageState], as_json: bool) -> int
     return 0
 
 
-def _build(paths: Sequence[Path], overrides: Sequence[str], to: str, jobs: int, as_json: bool) -> int:
+def _build(given: argparse.Namespace, jobs: int) -> int:
     # First of all, while the stack is shallow: CPython's is in pieces, and one is allocated and freed for each call
     # that crosses its end. NumPy's import makes thousands of calls from one depth.
     importlib.import_module("numpy")
@@ -66,12 +67,13 @@ def _build(paths: Sequence[Path], overrides: Sequence[str], to: str, jobs: int, 
     from kbuild.flow.build import Build
     from kbuild.flow.progress import showing
 
+    paths, overrides, to, as_json = given.recipe, given.overrides, given.to, given.json
     events: list[Event] = []
     before = {path: fast_path.stamp_file(path) for path in paths if path.is_file()}
     recipes = [(path, recipe) for path in paths for recipe in load_recipe(path, overrides)]
     with showing(sys.stderr if as_json else sys.stdout, len(recipes) > 1) as show:
         listen = _both(show, events)
-        builds = [(path, Build(recipe, listener=listen)) for path, recipe in recipes]
+        builds = [(path, Build(recipe, listener=listen, allow_code=given.allow_code)) for path, recipe in recipes]
         failures = scheduler.run([build for _, build in builds], scheduler.plan(to), jobs)
     for path in paths:
         own = [build for other, build in builds if other == path]

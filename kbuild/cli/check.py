@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from kbuild.cli.common import add_recipe, print_table, shape_text
+from kbuild.cli.common import add_allow_code, add_recipe, print_table, shape_text
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_recipe(parser, many=True)
+    add_allow_code(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -23,7 +24,7 @@ def run(given: argparse.Namespace) -> int:
 
     for path in given.recipe:
         for recipe in load_recipe(path, given.overrides):
-            build = Build(recipe)
+            build = Build(recipe, allow_code=given.allow_code)
             with build.cache.in_use():
                 _check(build)
     return 0

@@ -24,6 +24,11 @@ def add_recipe(parser: argparse.ArgumentParser, many: bool = False) -> None:
     )
 
 
+def add_allow_code(parser: argparse.ArgumentParser) -> None:
+    """For commands that read the model."""
+    parser.add_argument("--allow-code", action="store_true", help="run the modules that the recipe imports")
+
+
 def one_recipe(path: Path, overrides: Sequence[str]) -> Recipe:
     """The recipe of a file that has one. Raises RecipeError."""
     from kbuild.config import load_recipe

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for machines")
-    form.add_argument("--markdown", action="store_true", help="docs/layers.md")
+    form.add_argument("--markdown", action="store_true", help="as docs/layers.md")
+    form.add_argument("--summary", action="store_true", help="by family, as in the README")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -27,6 +28,8 @@ def run(given: argparse.Namespace) -> int:
         print(json.dumps({"layers": list(support.documents())}, indent=2))
     elif given.markdown:
         print(markdown(), end="")
+    elif given.summary:
+        print(summary(), end="")
     else:
         print_table(("layer", *titles(), "note"), [(name, *cells, note) for name, cells, note in rows()])
         print(f"\nAlso read: {', '.join(support.others())}.\n\n{legend()}")

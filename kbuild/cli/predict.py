@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbuild.cli.common import add_recipe, one_recipe
+from kbuild.cli.common import add_allow_code, add_recipe, one_recipe
 
 if TYPE_CHECKING:
     from kbuild.fixed import FloatArray
@@ -21,6 +21,7 @@ _SHOWN = 10  # samples printed when no output file is named
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_recipe(parser)
+    add_allow_code(parser)
     parser.add_argument("--input", type=Path, required=True, metavar="X.npy",
                         help="samples along the first axis; .npz for several inputs")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="Y.npy",
@@ -36,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
     from kbuild.flow.prediction import predict
 
     recipe = one_recipe(given.recipe, given.overrides)
-    build = Build(recipe, listener=_listen)
+    build = Build(recipe, listener=_listen, allow_code=given.allow_code)
     with build.cache.in_use():
         _check_names(build, given)
         found = predict(build, given.input, given.engine, layers=given.layers is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from kbuild.cli.common import add_recipe, one_recipe, print_table, shape_text
+from kbuild.cli.common import add_allow_code, add_recipe, one_recipe, print_table, shape_text
 
 if TYPE_CHECKING:
     from kbuild.config import LayerSettings
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_recipe(parser)
+    add_allow_code(parser)
     parser.add_argument("layer", nargs="?", metavar="LAYER", help="one layer in detail")
     parser.add_argument("--stage", choices=("parse", "optimize"), default="optimize",
                         help="the graph as read, or as it will be built (default)")  # fmt: skip
@@ -25,7 +26,7 @@ def run(given: argparse.Namespace) -> int:
     """Print."""
     from kbuild.flow.build import Build
 
-    build = Build(one_recipe(given.recipe, given.overrides))
+    build = Build(one_recipe(given.recipe, given.overrides), allow_code=given.allow_code)
     with build.cache.in_use():
         graph, settings = build.graph(given.stage), build.chosen_settings()
     nodes = [node for node in graph if given.layer in (None, node.layer.name)]

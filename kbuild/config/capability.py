@@ -32,7 +32,6 @@ def _design(recipe: Recipe) -> list[Problem]:
         (*model, "PipelineInterval"): recipe.hls.pipeline_interval not in (None, 1),
         (*model, "BramFactor"): recipe.hls.bram_factor is not None,
         **{("Sweep", key_text(axis.key)): True for axis in recipe.sweep},
-        ("Imports",): bool(recipe.imports),
     }
     message = "this is not supported yet; delete it"
     return [Problem(recipe.at(*path), ".".join(path), message) for path, found in wanted.items() if found]

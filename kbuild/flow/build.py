@@ -17,6 +17,7 @@ from kbuild.flow.cache import Artifact, Cache
 from kbuild.flow.digests import value_digest
 from kbuild.flow.disk import disk_errors
 from kbuild.flow.fast_path import FileStamp, stamp_file
+from kbuild.flow.imports import load_imports
 from kbuild.flow.names import STAGE_NAMES, descendants
 from kbuild.flow.output import Content, Entry, Output
 from kbuild.flow.stage import Stage
@@ -51,10 +52,17 @@ Listener = Callable[[Event], None]
 class Build:
     """A recipe and what is known about it so far. Stages of one build may run in several threads.
 
-    Raises RecipeError for settings that this version of kbuild cannot honour.
+    `allow_code`: the modules that the recipe imports may run. Raises RecipeError for settings that this version of
+    kbuild cannot honour.
     """
 
-    def __init__(self, recipe: Recipe, cache: Cache | None = None, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        cache: Cache | None = None,
+        listener: Listener | None = None,
+        allow_code: bool = False,
+    ) -> None:
         check_recipe(recipe)
         self.recipe = recipe
         self.cache = cache or Cache()
@@ -68,6 +76,8 @@ class Build:
         self._settings: dict[str, LayerSettings] | None = None
         self._design: Design | None = None
         self._held_back: list[Callable[[], None]] | None = None
+        for path in load_imports(recipe, allow_code):
+            self.file(path)
 
     # -- what stages ask for ---------------------------------------------------------------------
 

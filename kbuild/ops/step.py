@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact, pow2, shift_left, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
@@ -21,7 +22,8 @@ MOST_THRESHOLDS = 1024
 class Step(Op):
     """`y = values[number of thresholds t with x >= t]`, exact, then cast to the result.
 
-    thresholds: [..., L], rising along the last axis; the others broadcast to the input. values: [L + 1], in any order.
+    thresholds: [..., L], rising along the last axis; the others broadcast to the input. values: [L + 1], in any order,
+    or [..., L + 1] with the other axes of the thresholds.
     """
 
     thresholds: Tensor
@@ -31,11 +33,13 @@ class Step(Op):
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         super().verify(shapes)
-        if len(self.values.shape) != 1 or not self.thresholds.shape:
-            raise ValueError("a step function has a list of values and thresholds along the last axis")
-        if self.values.shape[0] != self.thresholds.shape[-1] + 1 or self.values.shape[0] > MOST_THRESHOLDS:
-            raise ValueError(f"{self.thresholds.shape[-1]} thresholds do not separate {self.values.shape[0]} values")
-        outer = self.thresholds.shape[:-1]
+        if not self.values.shape or not self.thresholds.shape:
+            raise ValueError("a step function has values and thresholds along the last axis")
+        count, outer = self.values.shape[-1], self.thresholds.shape[:-1]
+        if count != self.thresholds.shape[-1] + 1 or count > MOST_THRESHOLDS:
+            raise ValueError(f"{self.thresholds.shape[-1]} thresholds do not separate {count} values")
+        if self.values.shape[:-1] not in ((), outer):
+            raise ValueError(f"values of shape {self.values.shape} are not beside thresholds of {outer}")
         if np.broadcast_shapes(outer, shapes[0]) != shapes[0]:
             raise ValueError(f"thresholds of shape {outer} do not broadcast to {shapes[0]}")
         if (np.diff(self.thresholds.data, axis=-1) < 0).any():
@@ -70,14 +74,21 @@ class Step(Op):
         index = np.zeros(x.shape, np.int64)
         for k in range(bounds.shape[-1]):
             index += x >= bounds[..., k]
-        return cast_into(compact(self.values.data[index]), self.values.fixed().fraction, result, overflow)
+        return cast_into(compact(self._values(self.values.data, index)), self.values.fixed().fraction, result, overflow)
+
+    def _values(self, values: NDArray[Any], index: IntArray) -> NDArray[Any]:
+        """The values with these indices."""
+        if values.ndim == 1:
+            return np.asarray(values[index])
+        full = np.broadcast_to(values, (*index.shape, values.shape[-1]))
+        return np.take_along_axis(full, index[..., np.newaxis], axis=-1)[..., 0]
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         x, bounds = inputs[0], self.thresholds.floats()
         index = np.zeros(x.shape, np.int64)
         for k in range(bounds.shape[-1]):
             index += x >= bounds[..., k]
-        return np.asarray(self.values.floats()[index])
+        return self._values(self.values.floats(), index)
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
         values, shape = self.values.floats(), inputs[0].low.shape

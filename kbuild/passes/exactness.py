@@ -16,7 +16,9 @@ from kbuild.passes.context import Context
 
 EXACT_WIDTH = 128  # bits of a value that is kept exact up to the next quantizer
 CONSTANT_WIDTH = 32  # bits of a scale or a slope that has no exact form of less: far below float32's own rounding
+TABLE_SIZE = 1 << 14  # entries of a table whose values a quantizer rounds: one for each input where it can be
 _FLOOR = (Quantization.TRN, Quantization.RND)
+_KEEPERS = ("identity", "reshape", "transpose", "relu", "affine", "pad", "concatenate")
 _MOVES = ("identity", "reshape", "transpose")
 
 
@@ -31,9 +33,20 @@ def _tensors(op: Op) -> list[Tensor]:
     return [value for value in (getattr(op, f.name) for f in dataclasses.fields(op)) if isinstance(value, Tensor)]
 
 
-def keeps_constants(before: Op, after: Op) -> bool:
-    """Whether the integers of an operation are its constants exactly, or so closely that float32 is coarser."""
-    if isinstance(before, Affine | Step):
+def is_quantized_later(graph: Graph, node: Node) -> bool:
+    """Whether the value is only read by quantizers, perhaps after what is exact element by element.
+
+    Then its last bits decide how it is rounded; elsewhere nobody would miss them.
+    """
+    readers = graph.users[node.name]
+    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Step)]
+    alone = bool(readers) and node.name not in graph.outputs
+    return alone and all(reader.op.kind in _KEEPERS and is_quantized_later(graph, reader) for reader in through)
+
+
+def keeps_constants(before: Op, after: Op, fine: bool) -> bool:
+    """Whether the integers of an operation are its constants exactly, or `fine` factors of single elements."""
+    if isinstance(before, Step) or (fine and isinstance(before, Affine)):
         return True
     pairs = zip(_tensors(before), _tensors(after), strict=False)
     return all(np.array_equal(a.floats(), b.floats()) for a, b in pairs)

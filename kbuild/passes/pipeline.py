@@ -12,6 +12,7 @@ from kbuild.passes import (
     drop_identity,
     fold_batchnorm,
     fold_constants,
+    fold_thresholds,
     resolve_precision,
     resolve_strategy,
 )
@@ -23,6 +24,7 @@ PIPELINE: tuple[Pass, ...] = (
     drop_identity.run,
     fold_constants.run,
     resolve_strategy.run,
+    fold_thresholds.run,
     fold_batchnorm.run,
     dead_code.run,
     resolve_precision.run,

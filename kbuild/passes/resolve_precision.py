@@ -50,6 +50,7 @@ class Resolver:
     ranges: Callable[[], Mapping[str, Span]]
     exact: bool = False  # values keep every bit, since the model has quantizers of its own
     declared: FixedType | None = None  # the type that the model itself declares for the value
+    fine: bool = False  # a quantizer of the model rounds the value, so that its last bits matter
     known: dict[Op, Interval] = field(default_factory=dict)
 
     def interval_of(self, op: Op) -> Interval:
@@ -87,7 +88,7 @@ class Resolver:
 
     def factor(self, tensor: Tensor, variable: str) -> Tensor:
         """As `constant`, for a factor of single elements, which beside exact values is as fine as they need."""
-        widest = exactness.CONSTANT_WIDTH if self.exact else self.width
+        widest = exactness.CONSTANT_WIDTH if self.exact and self.fine else self.width
         if self.given(variable) is not None or tensor.type is not None:
             return self.constant(tensor, variable)
         return quantized_constant(tensor, max(widest, self.width))
@@ -98,7 +99,7 @@ class Resolver:
         if given is not None:
             return given
         widest = self.width
-        if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op)):
+        if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op, self.fine)):
             widest = max(widest, exactness.EXACT_WIDTH)
         exact = op.infer_type(self.types)
         if not op.is_finite(self.types):  # a quotient: all the bits that there are
@@ -246,8 +247,11 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     if op.function == GIVEN:
         return op, resolver.result(op)
     span = _span(resolver.intervals[0])
-    of = resolver.given("table") or resolver.declared
-    typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)
+    given, size = resolver.given("table"), resolver.table_size
+    declared = resolver.declared if given is None else None
+    if resolver.exact and resolver.fine and size is None:
+        size = exactness.TABLE_SIZE
+    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
     return typed, resolver.result(typed)
 
 
@@ -294,6 +298,8 @@ def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 
 def _with_states(graph: Graph) -> Graph:
+    if not any(_RULES.get(node.op.kind) is _recurrent for node in graph):
+        return graph
     from kbuild.passes.recurrent import with_states
 
     return with_states(graph)

@@ -46,6 +46,20 @@ def test_what_a_build_with_nothing_to_do_imports(kbuild: Kbuild, recipe: Path) -
     assert done.stdout.splitlines()[-1] == "" and "up to date" in done.stdout
 
 
+def test_what_a_cold_build_to_emit_imports(recipe: Path) -> None:
+    """Half of a short build is imports: what this network and these stages do not need stays out."""
+    unneeded = {
+        "jsonschema", "doit", "rich", "concurrent.futures", "kbuild.report.records", "kbuild.flow.comparison",
+        "kbuild.ops.lstm", "kbuild.frontend.keras.layers.recurrent", "kbuild.emit.hls.stream", "kbuild.emit.verilog",
+    }  # fmt: skip
+    code = (
+        "import sys; from kbuild.cli import main; main(['build', 'recipe.yml', '--to', 'emit']);"
+        f"print(*sorted({unneeded!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "" and "emit: done" in done.stdout
+
+
 @pytest.mark.parametrize("changed", ["recipe.yml", "model.keras", "x_test.npy", "out/firmware/digits.cpp"])
 def test_a_change_is_seen(kbuild: Kbuild, recipe: Path, changed: str) -> None:
     assert kbuild("build", recipe, "--to", "simulate").code == 0

@@ -59,20 +59,12 @@ def _add_as_numpy_does() -> None:
     the first after the batch, if that is as long: a bias of channels_first, or one of EinsumDense, is then added along
     the wrong axis. Its other backends do not; nor does this.
     """
-    import tensorflow
     from keras.src.backend.tensorflow import numpy as functions
 
-    guessing = functions.add
-
     def add(x1: Any, x2: Any) -> Any:
-        ranks = [len(getattr(x, "shape", ())) for x in (x1, x2)]
-        if ranks[0] != ranks[1] or not ranks[0] or x1.dtype != x2.dtype:
-            return guessing(x1, x2)
-        return tensorflow.add(tensorflow.convert_to_tensor(x1), tensorflow.convert_to_tensor(x2))
+        return functions.subtract(x1, functions.negative(x2))  # the same number, without a guess
 
-    if guessing.__name__ == "add" and not hasattr(guessing, "exact"):
-        add.exact = True
-        functions.add = add
+    functions.add = add
 
 
 def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:

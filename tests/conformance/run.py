@@ -56,9 +56,14 @@ def examine_batch(cases: Sequence[CaseId]) -> list[Outcome]:
         outcome, found = _limited(case)
         outcomes.append(outcome)
         trials += found
+    simulate_all(trials)
+    return outcomes
+
+
+def simulate_all(trials: Sequence[Trial]) -> None:
+    """Run what the cases leave to the other engines."""
     for io_type in IO_TYPES:
         simulate([trial for trial in trials if trial.io_type == io_type])
-    return outcomes
 
 
 def _limited(case: CaseId) -> tuple[Outcome, list[Trial]]:

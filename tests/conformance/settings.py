@@ -16,15 +16,14 @@ TRIALS = ("ample", "auto", "explicit")
 AMPLE = {"Model": {"Precision": {"maximum": "fixed<28,8>"}, "TableSize": 16384}}
 
 
-def context_of(trial: str, graph: Graph, calibration: dict[str, Any], io_type: str, rng: random.Random) -> Context:
+def context_of(trial: str, graph: Graph, calibration: dict[str, Any], rng: random.Random) -> Context:
     """The context of a trial, with the inputs as calibration data. Raises RecipeError."""
     rules: dict[str, Any] = {"ample": AMPLE, "auto": {}}.get(trial, {})
     if trial == "explicit":
         rules = {"LayerName": {info.name: _rules(info, rng) for info in layer_infos(graph)}}
-    recipe = recipe_from_dict(
-        {"KerasModel": object(), "Backend": "Vitis", "IOType": io_type, "HLSConfig": rules or {"Model": {}}}, _HERE
-    )
-    return Context(resolve_settings(recipe, layer_infos(graph)), "Vitis", io_type, calibration)
+    hls = rules or {"Model": {}}
+    recipe = recipe_from_dict({"KerasModel": object(), "Backend": "Vitis", "HLSConfig": hls}, _HERE)
+    return Context(resolve_settings(recipe, layer_infos(graph)), recipe.backend, calibration=calibration)
 
 
 def _rules(info: LayerInfo, rng: random.Random) -> dict[str, Any]:
@@ -33,6 +32,8 @@ def _rules(info: LayerInfo, rng: random.Random) -> dict[str, Any]:
         found["TableSize"] = 2 ** rng.randint(3, 11)
     if rng.random() < 0.3:
         found["Strategy"] = rng.choice(["Latency", "Resource", "Unrolled"])
+    if rng.random() < 0.15:
+        found["ReuseFactor"] = rng.randint(2, 4)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, Random, integers
+from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, integers
 from stream_harness import BACKENDS, Case, Kernels, order
 
 from kbuild.emit.hls.stream.convolution import conv
@@ -20,7 +20,7 @@ from kbuild.emit.hls.stream.pooling import pool
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.recurrences import recurrent
 from kbuild.emit.hls.stream.reductions import reduce
-from kbuild.fixed import FixedType, IntArray, compact, wide
+from kbuild.fixed import FixedType, wide
 from kbuild.ir import Node, Shape
 from kbuild.ops.conv import Conv
 from kbuild.ops.input import Input
@@ -75,16 +75,11 @@ def _random_case(b: Builder, kind: str) -> Case | None:
     return kernel and Case(node, inputs, kernel)
 
 
-def values_of(rng: Random, x: Node) -> IntArray:
-    """Random integers; a type of a symmetric range does not take its least one from a vendor's conversion."""
-    return compact(np.maximum(wide(integers(rng, (SAMPLES, *x.shape), x.fixed())), x.fixed().floor))
-
-
 def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | None = None) -> None:
     kernels = Kernels(cases, folder, vendor)
     rng = np.random.default_rng(seed)
     for index, case in enumerate(cases):
-        values = [values_of(rng, x) for x in case.inputs]
+        values = [integers(rng, (SAMPLES, *x.shape), x.fixed()) for x in case.inputs]
         wanted = case.expected(values)
         found, logs = kernels.run(index, values)
         told = f"{case.node} of {[(x.shape, str(x.type)) for x in case.inputs]} by {case.kernel.call.kernel}"
@@ -92,7 +87,7 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
         assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
 
 
-SEEDS = [(19, NARROW), (1019, ANY)]
+SEEDS = [(3, NARROW), (1003, ANY)]
 CASES = 32
 
 

@@ -115,18 +115,20 @@ def test_two_builds_at_once(project: Callable[..., Path], own_cache: Path) -> No
         assert tree(out) in trees
 
 
-def test_an_interrupt_ends_cleanly(project: Callable[..., Path], own_cache: Path) -> None:
+def test_an_interrupt_ends_cleanly(project: Callable[..., Path], own_cache: Path, tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM: exit 130, one line, the tools are ended, the next build is right."""
     recipe = project()
+    started, slow = tmp_path / "started", tmp_path / "slow-g++"
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *-o*) touch {started}; exec sleep 60;; *) exec g++ "$@";; esac\n')
+    slow.chmod(0o755)
     for number in (signal.SIGINT, signal.SIGTERM):
         shutil.rmtree(own_cache, ignore_errors=True)
+        started.unlink(missing_ok=True)
         process = subprocess.Popen(command(recipe), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   start_new_session=True)  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("emit"):
-                break
-        time.sleep(0.2)  # the compiler is running
+                                   start_new_session=True, env={**os.environ, "CXX": str(slow)})  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, errors) == (130, "kbuild: interrupted\n")

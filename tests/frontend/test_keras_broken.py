@@ -473,8 +473,10 @@ def test_everything_that_is_not_supported_is_told_at_once(tmp_path: Path) -> Non
         "Activation\n"
         '  "memory" (LSTM): keeps its state between calls; set stateful=False\n'
         '  "lstm" (ConvLSTM2D): this class is not supported; kbuild layers lists those that are\n'
-        '  "gate" (mine>Gate): a custom class, its code is not in the file; write it with Keras layers\n'
-        '  "other" (my.package>Dense): a custom class, its code is not in the file; write it with Keras layers\n'
+        '  "gate" (mine>Gate): a custom class, its code is not in the file; write it with Keras layers, or '
+        'register a handler for it\n'
+        '  "other" (my.package>Dense): a custom class, its code is not in the file; write it with Keras layers, or '
+        'register a handler for it\n'
         '  "drop" (Dropout): is called with training=True; call it without\n'
         '  "fc" (Dense): is called with the argument "attention", which is not supported; call it on tensors only'
     )

@@ -47,6 +47,7 @@ void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C:
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
@@ -69,6 +70,7 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=C::reuse_factor
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (f1 == 0 && i1 == C::first1) empty<C>(window);
         if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
@@ -134,6 +136,38 @@ void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS UNROLL
                 result[n] = accum[n];
             }
+            y.write(result);
+        }
+    }
+}
+
+// Distributed arithmetic: a pixel in every cycle, the sums by shifts and additions.
+template <class C, class X, class Y>
+void stream_conv_distributed_arithmetic(hls::stream<X>& x, hls::stream<Y>& y,
+                                        const typename C::weight_t[C::terms * C::outputs],
+                                        const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=bias
+#pragma HLS ARRAY_PARTITION variable=bias complete
+    typedef typename X::value_type T;
+    T line[C::line_rows][C::line_width][C::channels];
+    T window[C::rows * C::columns * C::channels];
+#pragma HLS ARRAY_PARTITION variable=line complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=line complete dim=3
+#pragma HLS ARRAY_PARTITION variable=window complete
+    KBUILD_EACH_CORNER(C) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
+        if (f1 == 0 && i1 == C::first1) empty<C>(window);
+        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+        if (KBUILD_COMPLETE(C)) {
+            T terms[C::terms * C::groups];
+            typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=terms complete
+#pragma HLS ARRAY_PARTITION variable=accum complete
+            stream_conv_terms<C>(window, terms, f0, f1);
+            distributed_sums<C>(terms, accum, bias);
+            Y result;
+            for (int n = 0; n < C::outputs; ++n) result[n] = accum[n];
             y.write(result);
         }
     }

@@ -7,7 +7,9 @@
 //
 // The registers of the window hold `rows` x `columns` pixels, the oldest first, with zeros where there is no input.
 // Place o of the spread out window, counted back from its newest corner, is pixel o / spread (counted back) while
-// o % spread equals f, else a zero. What of earlier rows is needed again lies in `lines` memories of a row each.
+// o % spread equals f, else a zero. What of earlier rows is needed again lies in `lines` memories of a row each: a place
+// that is written is read again a row later, `line_width` or more corners, which a pipeline is told as the distance of
+// the dependence.
 #ifndef KBUILD_LINE_BUFFER_H
 #define KBUILD_LINE_BUFFER_H
 

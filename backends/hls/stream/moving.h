@@ -68,6 +68,7 @@ void stream_repeat_rows(hls::stream<X>& x, hls::stream<Y>& y) {
             for (int i1 = 0; i1 < C::size1; ++i1) {
                 for (int again1 = 0; again1 < C::factor1; ++again1) {
 #pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=row inter RAW distance=C::size1 true
                     if (again0 == 0 && again1 == 0) packet = x.read();
                     for (int c = 0; c < X::size; ++c) {
                         if (again0 == 0 && again1 == 0) row[i1][c] = packet[c];

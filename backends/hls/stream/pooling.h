@@ -26,6 +26,7 @@ void stream_pool_max(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (i1 == C::first1) empty<C>(window);
         slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) {
@@ -67,6 +68,7 @@ void stream_pool_average(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (i1 == C::first1) empty<C>(window);
         slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) {
@@ -93,6 +95,7 @@ void stream_pool_scaled(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS ARRAY_PARTITION variable=window complete
     KBUILD_EACH_CORNER(C) {
 #pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
         if (i1 == C::first1) empty<C>(window);
         slide<C>(x, line, window, i0, f0, i1);
         if (KBUILD_COMPLETE(C)) {

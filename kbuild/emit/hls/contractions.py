@@ -26,7 +26,6 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 
-KERNELS = ("latency", "resource", "unrolled")  # strategies of streaming kernels
 ZERO = FixedType(1, 1, signed=False)
 
 
@@ -61,18 +60,14 @@ def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int],
     return Step(f"{op.kind}.h", (call,), constants)
 
 
-def strategy(op: Contraction) -> str:
-    """That of a streaming kernel. One that it lacks is simulated as latency: strategies do not change results."""
-    return op.strategy if op.strategy in KERNELS else "latency"
-
-
 def summation(node: Node, op: Contraction, of: FixedType,
               integers: dict[str, int]) -> tuple[Config, tuple[Constant, Constant]]:
     """The configuration, with these integers, and the constants of a kernel that sums products as in `products.h`."""
     weight = Constant(f"weight_{node.name}", op.weight)
     bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
     types = sum_types(of, weight, bias, op.infer_type([of]))
-    return Config(config_name(node.name), {**integers, "outputs": op.outputs}, types), (weight, bias)
+    integers = {**integers, "outputs": op.outputs, "signs": are_signs(op.weight)}
+    return Config(config_name(node.name), integers, types), (weight, bias)
 
 
 def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
@@ -90,6 +85,12 @@ def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, at_once: i
         lanes, depth = resource_step(terms, outputs, reuse_factor)
         return integers | {"lanes": lanes, "depth": depth, "products": lanes * depth}
     return integers | {"multipliers": -(-at_once * terms * outputs // reuse_factor)}
+
+
+def are_signs(weight: Tensor) -> int:
+    """1 where every weight is -1, 0 or 1, in a type of no more: then nothing is multiplied."""
+    of = weight.fixed()
+    return int(of.fraction == 0 and of.min >= -2 and of.max <= 1 and weight.bounds()[0] >= -1)
 
 
 def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:

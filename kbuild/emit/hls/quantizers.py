@@ -48,6 +48,7 @@ def step(node: Node, op: StepOp, inputs: Sequence[Node]) -> Step:
     values = Constant(f"values_{node.name}", typed.values)
     outer, count = typed.thresholds.shape[:-1], typed.thresholds.shape[-1]
     integers = {"elements": elements(node.shape), "rows": elements(outer), "thresholds": count,
+                "value_rows": elements(typed.values.shape[:-1]),
                 **broadcast(node.shape, a=outer)}
     config = Config(config_name(node.name), integers,
                     {"threshold_t": thresholds.spell(), "value_t": values.spell()})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kbuild.emit.hls.contractions import ZERO, bias_constant, reuse, sum_types
+from kbuild.emit.hls.contractions import ZERO, are_signs, bias_constant, reuse, sum_types
 from kbuild.emit.hls.design import (
     Array,
     Call,
@@ -166,7 +166,7 @@ def _products(name: str, prefix: str, node: Node, matrix: tuple[Tensor, Tensor |
     weight = Constant(f"{prefix}weight_{node.name}", matrix[0])
     bias = bias_constant(f"{prefix}bias_{node.name}", matrix[1], outputs)
     integers = {"rows": 1, "inputs": inputs, "outputs": outputs, "strategy": STRATEGIES.index(strategy),
-                **reuse(strategy, inputs, outputs, reuse_factor)}
+                "signs": are_signs(matrix[0]), **reuse(strategy, inputs, outputs, reuse_factor)}
     config = Config(name, integers, sum_types(x, weight, bias, accum))
     if strategy == "distributed_arithmetic":
         config = with_adders(config, *matrix, x, accum)

@@ -72,7 +72,7 @@ class _Builder:
             if len(inputs) != len(model.inputs):
                 raise config.error(f"is called with {len(inputs)} inputs and has {len(model.inputs)}")
             return self.run(model, path, list(inputs))
-        handler = handler_of(layer.class_name)
+        handler = handler_of(layer.class_name, layer.keras)
         if handler is None:
             raise config.error("this class is not supported")
         call = LayerCall(
@@ -84,11 +84,12 @@ class _Builder:
             partial(self._part_layer, path),
             self._transpose,
             arguments,
+            live=layer.live,
         )
         if model is not None:
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise config.error("is around a model with several inputs or outputs; it must have one of each")
-            from kbuild.frontend.keras.layers.wrapper import each_step  # few models need it
+            from kbuild.frontend.keras.steps import each_step  # few models need it
 
             return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,15 +33,8 @@ class LiveModel:
     """A model as it was when it was read: later training does not change it."""
 
     spec: ModelSpec
-    text: str  # its own `to_json()`
+    digest: str  # a name for its structure and all of its weights
     model: Any
-
-    @cached_property
-    def digest(self) -> str:
-        """A name for structure and weights."""
-        found = hashlib.sha256(self.text.encode())
-        _add_weights(self.spec, found)
-        return found.hexdigest()
 
     @property
     def keras(self) -> str:
@@ -61,13 +53,15 @@ def is_model(value: object) -> bool:
 
 
 def read_live(model: Any) -> LiveModel:
-    """The model as data, with the weights that it has now.
+    """The model as data, with the weights that it has now; one that is read already is returned as it is.
 
     Raises RecipeError for what is no Keras model, UnsupportedModel for one that cannot become hardware.
     """
+    if isinstance(model, LiveModel):
+        return model
     if not is_model(model):
         raise RecipeError(
-            f"KerasModel: this is a {type(model).__name__}, not a Keras model; give a Sequential or Functional model "
+            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional model "
             "of keras, tf.keras or tf_keras, or the path of a .keras archive"
         )
     text = _json_of(model)
@@ -76,7 +70,7 @@ def read_live(model: Any) -> LiveModel:
     found: Found = {}
     for path, names in wanted_weights(spec):
         found[path] = _weights(_layer_at(model, path), path, names)
-    return LiveModel(filled(spec, found), text, model)
+    return LiveModel(_attached(filled(spec, found), model), _digest(text, model), model)
 
 
 def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -130,6 +124,21 @@ def _json_of(model: Any) -> str:
         ) from error
 
 
+def _attached(spec: ModelSpec, model: Any) -> ModelSpec:
+    """The spec with the layer objects; a Sequential does not list its InputLayer."""
+    own = {layer.name: layer for layer in model.layers}
+    layers = [replace(layer, live=own.get(layer.name)) for layer in spec.layers]
+    return replace(
+        spec,
+        layers=tuple(
+            replace(layer, model=_attached(layer.model, layer.live))
+            if layer.model is not None and is_model(layer.live)
+            else layer
+            for layer in layers
+        ),
+    )
+
+
 def _layer_at(model: Any, path: Path) -> Any:
     """The layer of a path of names through nested models."""
     for name in path:
@@ -156,10 +165,10 @@ def _variable_name(variable: Any) -> str:
     return str(path).removesuffix(":0")
 
 
-def _add_weights(model: ModelSpec, digest: Any) -> None:
-    for layer in model.layers:
-        if layer.model is not None:
-            _add_weights(layer.model, digest)
-        for name, array in layer.weights.items():
-            digest.update(f"{layer.name} {name} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+def _digest(text: str, model: Any) -> str:
+    """Of the weights of all layers: a handler may look at any."""
+    found = hashlib.sha256(text.encode())
+    for array in map(np.asarray, model.get_weights()):
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

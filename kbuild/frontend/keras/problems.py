@@ -75,11 +75,12 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
     if layer.class_name in FUNCTIONS:
         name = quoted(f"tf.{function_name(layer)}")
         return f"the TensorFlow function {name} in the graph is not supported; {_LAYERS}"
-    if ">" in layer.class_name:
-        return f"a custom class, {_CODE}; write it with Keras layers"
-    if layer.class_name.startswith("ops.") and handler_of(layer.class_name) is None:
+    handler = handler_of(layer.class_name, layer.keras)
+    if ">" in layer.class_name and handler is None:
+        return f"a custom class, {_CODE}; write it with Keras layers, or register a handler for it"
+    if layer.class_name.startswith("ops.") and handler is None:
         return f"this function of keras.ops in the graph is not supported; {_LAYERS}"
-    if handler_of(layer.class_name) is None:
+    if handler is None:
         return "this class is not supported; kbuild layers lists those that are"
     dtype = layer.config.get("dtype")
     if isinstance(dtype, dict) and "Quantized" in str(dtype.get("class_name")):

@@ -41,7 +41,7 @@ class LayerSpec:
 
     weights: float64 arrays by Keras' names (`kernel`, `bias`, ...), behind the path of a part that owns them, as in
     `cell/kernel`; model: the inner model of a nested one, or of a TimeDistributed around one; keras: the major version
-    that saved it.
+    that saved it; live: the layer object of a model in memory.
     """
 
     name: str
@@ -51,6 +51,7 @@ class LayerSpec:
     weights: Mapping[str, FloatArray] = field(default_factory=dict)
     model: ModelSpec | None = None
     keras: int = 3
+    live: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbuild.emit.hls.contractions import reuse, strategy, summation
+from kbuild.emit.hls.contractions import reuse, summation
 from kbuild.emit.hls.design import Call, value_name
+from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.windows import Axis, Window, two
 from kbuild.ir import Node
@@ -25,7 +26,9 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packin
                 **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor),
                 "multipliers": -(-window.taps * channels * op.outputs // op.reuse_factor)}
     config, constants = summation(node, op, x.fixed(), integers)
-    call = Call(f"stream_conv_{strategy(op)}", config, (value_name(x.name),), value_name(node.name),
+    if op.strategy == "distributed_arithmetic":
+        config = with_adders(config, op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), op.groups)
+    call = Call(f"stream_conv_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
                 tuple(constant.name for constant in constants))  # fmt: skip
     return StreamKernel("stream/convolution.h", call, (natural(x.shape),), natural(node.shape), window.schedule(),
                         constants, 0 if op.strategy == "resource" else op.reuse_factor)  # fmt: skip

@@ -16,10 +16,12 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
 from kbuild.ops.normalize import Normalize
+from kbuild.ops.quantize import Quantize
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.softmax import Softmax
+from kbuild.ops.step import Step
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,26 @@ def _with_constants(op: Op, constants: Sequence[Tensor], x: Node, packings: Sequ
     return _along(op, x.shape[-1], x, packings)
 
 
+def _quantize(node: Node, op: Quantize, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
+    if op.which is None:
+        return _elementwise(node, op, inputs, packings)
+    which = _of_channels(op.which)
+    if which is None:
+        return None
+    return _with_constants(replace(op, which=which), (which,), inputs[0], packings)
+
+
+def _step(node: Node, op: Step, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
+    *outer, each = op.thresholds.shape
+    if any(n != 1 for n in outer[:-1]):
+        return None
+    rows = op.thresholds.data.reshape(outer[-1] if outer else 1, each)
+    made = replace(op, thresholds=Tensor(rows, op.thresholds.type))
+    if len(rows) == 1:
+        return _elementwise(node, made, inputs, packings)
+    return _along(made, inputs[0].shape[-1], inputs[0], packings)
+
+
 def _merge(node: Node, op: Merge, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
     """Equal shapes in packets of any width, the narrowest that comes; else rows, with inputs broadcast to each."""
     if all(x.shape == node.shape for x in inputs):
@@ -161,6 +183,8 @@ PLANS: dict[type[Op], Callable[..., Plan | None]] = {
     Merge: _merge,
     Concatenate: _concatenate,
     Gather: _gather,
+    Quantize: _quantize,
+    Step: _step,
     Identity: _elementwise,
     Reshape: _reshape,
 }

@@ -25,12 +25,21 @@ from kbuild.emit.hls.stream.process import (
 )
 from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
+from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.identity import Identity
+from kbuild.ops.merge import Merge
+from kbuild.ops.pad import Pad
+from kbuild.ops.quantize import Quantize
+from kbuild.ops.relu import Relu
+from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
+from kbuild.ops.step import Step as StepOp
 
 # Cycles from a packet's arrival in a pipeline to the result's departure, more than what HLS tools make at the usual
-# clocks of 100 to 250 MHz: of kernels that compute, and of those that only move packets.
+# clocks of 100 to 250 MHz: of sums of products, tables and divisions; of one operation an element; of packets moved.
 LATENCY = 12
+SIMPLE = 6
 MOVING = 3
 
 
@@ -75,23 +84,45 @@ def drafts(graph: Graph) -> tuple[list[Draft], Mapping[str, str]]:
         values.source[node.name], values.late[node.name] = node.name, 0
         values.packing[node.name] = natural(node.shape)
     found = []
-    for node, step in steps(graph):
-        inputs = graph.inputs_of(node)
-        if is_alias(node, inputs):
-            values.source[node.name] = values.source[inputs[0].name]
+    for nodes, step in _computations(graph):
+        inputs = graph.inputs_of(nodes[0])
+        if is_alias(nodes[0], inputs):
+            values.source[nodes[0].name] = values.source[inputs[0].name]
         else:
-            found.append(_draft(node, step, inputs, values))
+            found.append(_draft(nodes, step, inputs, values))
     return found, values.source
 
 
-def _draft(node: Node, step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
-    packings = values.packings(inputs)
-    own = kernel(node, inputs, packings)
+def _computations(graph: Graph) -> list[tuple[list[Node], Step]]:
+    """Nodes with their kernel calls. A node that reads what another one keeps beside its value is computed with it."""
+    found: list[tuple[list[Node], Step]] = []
+    keeper: dict[str, int] = {}
+    for node, step in steps(graph):
+        own = {array.name for array in step.temporaries}
+        others = {keeper[name] for call in step.calls for name in call.inputs if name in keeper and name not in own}
+        index = others.pop() if others else len(found)
+        if index == len(found):
+            found.append(([node], step))
+        else:
+            nodes, first = found[index]
+            step = replace(first, calls=(*first.calls, *step.calls), constants=(*first.constants, *step.constants),
+                           temporaries=(*first.temporaries, *step.temporaries))  # fmt: skip
+            found[index] = ([*nodes, node], step)
+        keeper |= dict.fromkeys(own, index)
+    return found
+
+
+def _draft(nodes: Sequence[Node], step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
+    node, packings = nodes[0], values.packings(inputs)
+    alone = len(nodes) == 1
+    own = kernel(node, inputs, packings) if alone else None
+    found = plan(node, inputs, packings) if alone and own is None else None
     if own is not None:
         draft = _of_kernel(node, own, inputs, values)
+    elif found is not None:
+        draft = _packetwise(node, found, inputs, values)
     else:
-        found = plan(node, inputs, packings)
-        draft = _buffered(node, step, inputs, values) if found is None else _packetwise(node, found, inputs, values)
+        draft = _buffered(nodes, step, inputs, values)
     late = values.lateness(inputs) + _is_late(draft.process.schedule)
     for name, packing in draft.writes:
         values.source[name], values.packing[name], values.late[name] = name, packing, late
@@ -113,7 +144,7 @@ def _of_kernel(node: Node, own: StreamKernel, inputs: Sequence[Node], values: _V
     names = tuple(f"in_{i}" for i, _ in enumerate(inputs, start=1))
     step = Step(own.header, (replace(own.call, inputs=names, output="out_1"),), own.constants)
     schedule = replace(own.schedule, writes=own.schedule.writes.reshape(len(own.schedule.reads), 1))
-    process = _process(node, "as it comes", Kernel(step), schedule, _lag(LATENCY, own.interval))
+    process = _process(node, "as it comes", Kernel(step), schedule, _lag(_latency(node), own.interval))
     reads = tuple((values.source[x.name], packing) for x, packing in zip(inputs, own.reads, strict=True))
     return Draft(process, reads, ((node.name, own.writes),))
 
@@ -132,23 +163,23 @@ def _packetwise(node: Node, made: Plan, inputs: Sequence[Node], values: _Values)
     result = Operand(0, _array(node, made.writes.width), Packing(1, made.writes.width))
     interval = _interval(node)
     body = Arrays(step, _in_turn(once, values), tuple(o for _, o in each), passes, (result,), interval)
-    lag = _lag(MOVING if step.header == "identity.h" else LATENCY, interval) if passes > 1 else 0
+    lag = _lag(_latency(node), interval) if passes > 1 else 0
     process = _process(node, "packet by packet", body, _schedule(body, len(distinct)), lag)
     reads = tuple((values.source[x.name], packing) for x, packing, _ in distinct)
     return Draft(process, reads, ((node.name, made.writes),))
 
 
-def _buffered(node: Node, step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
+def _buffered(nodes: Sequence[Node], step: Step, inputs: Sequence[Node], values: _Values) -> Draft:
     distinct = list({x.name: x for x in inputs}.values())
     packings = values.packings(distinct)
     operands = [(x, Operand(i, _array(x, packing.elements), packing))
                 for i, (x, packing) in enumerate(zip(distinct, packings, strict=True))]  # fmt: skip
-    writes = natural(node.shape)
-    result = Operand(0, _array(node, writes.elements), writes)
-    body = Arrays(step, _in_turn(operands, values), (), 1, (result,), 0)
-    process = _process(node, "the whole value at once", body, _schedule(body, len(distinct)), 0)
+    writes = [(node, natural(node.shape)) for node in nodes]
+    results = tuple(Operand(i, _array(node, to.elements), to) for i, (node, to) in enumerate(writes))
+    body = Arrays(step, _in_turn(operands, values), (), 1, results, 0)
+    process = _process(nodes[0], "the whole value at once", body, _schedule(body, len(distinct)), 0)
     reads = tuple((values.source[x.name], packing) for x, packing in zip(distinct, packings, strict=True))
-    return Draft(process, reads, ((node.name, writes),))
+    return Draft(process, reads, tuple((node.name, to) for node, to in writes))
 
 
 def _array(node: Node, size: int) -> Array:
@@ -167,6 +198,11 @@ def _interval(node: Node) -> int:
     if isinstance(node.op, Contraction):
         return 0 if node.op.strategy == "resource" else node.op.reuse_factor
     return 1
+
+
+def _latency(node: Node) -> int:
+    simple = isinstance(node.op, Relu | Merge | Quantize | StepOp | Identity | Reshape | Concatenate | Pad | Repeat)
+    return SIMPLE if simple else LATENCY
 
 
 def _lag(latency: int, interval: int) -> int:

@@ -22,13 +22,14 @@ def lower(net: Netlist, op: Step, inputs: Sequence[Value], result: FixedType) ->
     x = inputs[0]
     typed = op.on(x.type)
     shape, count = x.signals.shape, typed.thresholds.shape[-1]
-    values = [int(v) for v in cast(typed.values.data, typed.values.fixed().fraction, result)]
+    cast_values = cast(typed.values.data, typed.values.fixed().fraction, result)
+    values = np.broadcast_to(cast_values, (*shape, count + 1)).reshape(-1, count + 1)
     rows = np.broadcast_to(typed.thresholds.data, (*shape, count)).reshape(-1, count)
     shift = typed.thresholds.fixed().fraction - x.type.fraction
     made = []
-    for signal, thresholds in zip(x.flat, rows, strict=True):
+    for signal, thresholds, own in zip(x.flat, rows, values, strict=True):
         bounds = [-((-int(t)) >> shift) for t in thresholds] if shift >= 0 else [int(t) << -shift for t in thresholds]
-        made.append(_function(net, signal, bounds, values))
+        made.append(_function(net, signal, bounds, [int(v) for v in own]))
     return array(made, shape)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from kbuild.frontend.keras import extensions
 from kbuild.frontend.keras.handler import Handler
 
 
@@ -34,9 +35,21 @@ def _handlers(family: str) -> Mapping[str, Handler]:
     return handlers
 
 
-def handler_of(class_name: str) -> Handler | None:
-    """The handler of a Keras class, or None. Imports no module that comes after the one that has it."""
-    return next((found for family in _families() if (found := _handlers(family).get(class_name)) is not None), None)
+def is_own(class_name: str) -> bool:
+    """Whether a handler of this package reads the class."""
+    return any(class_name in _handlers(family) for family in _families())
+
+
+def handler_of(class_name: str, keras: int = 3) -> Handler | None:
+    """The handler of a class in a model of Keras 2 or 3: kbuild's own, else one that was registered, or None.
+
+    Imports no module that comes after the one that has it.
+    """
+    for family in _families():
+        if (found := _handlers(family).get(class_name)) is not None:
+            return found
+    extension = extensions.find(class_name, keras)
+    return None if extension is None else extension.handler
 
 
 def supported_layers() -> dict[str, Support]:

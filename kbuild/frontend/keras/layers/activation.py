@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from kbuild.fixed import FixedType
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layout import over_last_axis
@@ -16,12 +17,20 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
 from kbuild.ops.softmax import Softmax
+from kbuild.ops.step import Step
 
 _LINEAR = "linear"
 
 
 def _number(value: float, rank: int = 0) -> Tensor:
     return Tensor(np.full((1,) * rank, value))
+
+
+_POSITIVE = float(np.nextafter(0.0, 1.0))  # x >= this where x > 0
+
+
+def _steps(thresholds: list[float], values: list[int]) -> Step:
+    return Step(Tensor(np.array(thresholds)), Tensor(np.array(values), FixedType(2, 2)))
 
 
 _HARD_SIGMOID = (0.5, 0.0, 1.0)  # offset and ends of the hard sigmoid, whose slope is the version's
@@ -55,6 +64,11 @@ _FUNCTIONS: dict[str, Callable[[int], Op]] = {
     "hard_tanh": lambda rank: Lut("clipped_line", (1.0, 0.0, -1.0, 1.0)),
     "mish": lambda rank: Lut("mish"),
     "exponential": lambda rank: Lut("exp"),
+    # of the classic binary and ternary layers
+    "binary_tanh": lambda rank: _steps([_POSITIVE], [-1, 1]),
+    "binary_sigmoid": lambda rank: _steps([_POSITIVE], [0, 1]),
+    "ternary_tanh": lambda rank: _steps([-0.5 + 2.0**-54, 0.5 + 2.0**-53], [-1, 0, 1]),
+    "relu1": lambda rank: Relu(max_value=_number(1.0)),
 }
 _HARD = "hard_sigmoid"
 ACTIVATIONS = tuple(sorted((*_FUNCTIONS, _HARD)))

@@ -1,0 +1,89 @@
+"""Cases that Keras has answered once, in one archive: what is checked where Keras is not.
+
+    python -m conformance.golden          # makes goldens.zip anew: one case of each layer and version of Keras
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.catalog import CaseId, generators
+from conformance.reference import Reference, make
+
+FILE = Path(__file__).parent / "goldens.zip"
+SEED = 7
+
+
+@cache
+def _opened() -> tuple[zipfile.ZipFile, dict[str, Any]]:
+    archive = zipfile.ZipFile(FILE)
+    return archive, json.loads(archive.read("cases.json"))
+
+
+def cases() -> list[CaseId]:
+    """The cases of the archive."""
+    return [CaseId.parse(text) for text in _opened()[1]]
+
+
+def load(case: CaseId, folder: Path) -> Reference:
+    """What `reference.make` gave, its files in the folder."""
+    archive, index = _opened()
+    known = index[str(case)]
+    with np.load(io.BytesIO(archive.read(f"{known['number']}/arrays.npz"))) as arrays:
+        inputs = [arrays[f"x{i}"].astype(np.float64) for i in range(known["inputs"])]
+        outputs = [arrays[f"y{i}"].astype(np.float64) for i in range(known["outputs"])]
+    files: dict[str, Path | None] = dict.fromkeys(("json", "h5", "archive"))
+    for kind, name in known["files"].items():
+        files[kind] = Path(archive.extract(f"{known['number']}/{name}", folder))
+    return Reference(known["code"], files, inputs, outputs)
+
+
+def write() -> None:
+    """Make the archive with Keras."""
+    index = {}
+    with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for major in (3, 2):
+            for layer in generators(major):
+                case = CaseId(layer, major, SEED)
+                with tempfile.TemporaryDirectory() as folder:
+                    index[str(case)] = _add(archive, len(index), make(case, Path(folder)))
+        archive.writestr(zipfile.ZipInfo("cases.json"), json.dumps(index, indent=1), zipfile.ZIP_DEFLATED)
+
+
+def _add(archive: zipfile.ZipFile, number: int, found: Reference) -> dict[str, object]:
+    files = {kind: path for kind, path in found.files.items() if path is not None}
+    for kind, path in files.items():
+        data = _stored(path) if kind == "archive" else path.read_bytes()
+        archive.writestr(zipfile.ZipInfo(f"{number}/{path.name}"), data, zipfile.ZIP_DEFLATED)
+    arrays = io.BytesIO()
+    values = {f"x{i}": x for i, x in enumerate(found.inputs)} | {f"y{i}": y for i, y in enumerate(found.outputs)}
+    np.savez(arrays, **{name: x.astype(np.float32) for name, x in values.items()})
+    archive.writestr(zipfile.ZipInfo(f"{number}/arrays.npz"), arrays.getvalue(), zipfile.ZIP_DEFLATED)
+    return {
+        "number": number,
+        "code": found.code,
+        "inputs": len(found.inputs),
+        "outputs": len(found.outputs),
+        "files": {kind: path.name for kind, path in files.items()},
+    }
+
+
+def _stored(path: Path) -> bytes:
+    """A `.keras` archive without compression of its own, which the outer one can then compress, and without dates."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            new.writestr(zipfile.ZipInfo(name), old.read(name))
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    write()
