@@ -135,12 +135,13 @@ def repeat(s: Script) -> Value:
 FUNCTIONS = [
     "exp", "hard_sigmoid", "hard_silu", "hard_tanh", "log_sigmoid", "relu", "relu6", "selu", "sigmoid", "silu",
     "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "tanh", "tanh_shrink", "square", "negative", "abs",
-    "sqrt", "sin",
+    "sin",
 ]  # fmt: skip
 
 KERAS3_CASES: dict[str, Build] = {
     **{f"ops.{name}": binary(spellings) for name, spellings in BINARY.items()},
     **{f"ops.{name}": unary(f"ops.{name}({{}})") for name in FUNCTIONS},
+    "ops.sqrt": unary("ops.sqrt(ops.relu({}))"),
     "ops.divide": divide,
     "ops.elu": parameter("elu", "0.5", "alpha=1.7"),
     "ops.leaky_relu": parameter("leaky_relu", "0.1", "negative_slope=0.25"),

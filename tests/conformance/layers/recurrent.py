@@ -104,7 +104,7 @@ def time_distributed(s: Script) -> Value:
     """Around layers of one axis less."""
     x = s.source((s.size(1, 4), *s.shape(1, 3)))
     rank = x.rank - 1
-    inner = s.one(
+    choices = [
         lambda: s.make("Dense", units=s.size(), activation=s.maybe(s.one("relu", "softmax", "tanh"))),
         lambda: s.make("Activation", activation=s.one(*functions(s))),
         lambda: s.make("ReLU", max_value=s.maybe(1.5)),
@@ -114,13 +114,15 @@ def time_distributed(s: Script) -> Value:
         lambda: s.make("BatchNormalization", axis=s.maybe(s.axis(rank))),
         lambda: s.make("LayerNormalization", axis=s.maybe(s.axis(rank))),
         lambda: s.make("Dropout", rate=0.5),
-        lambda: s.make("Conv1D", filters=2, kernel_size=s.size(1, 2), padding="same"),
-        lambda: s.make("Conv2D", filters=2, kernel_size=s.size(1, 2), padding="same"),
-        lambda: s.make("MaxPooling1D", pool_size=1),
-        lambda: s.make("GlobalAveragePooling1D"),
-        lambda: s.make("LSTM", units=2),
         lambda: f"keras.Sequential([{s.make('Dense', units=2)}, {s.make('ReLU')}])",
-    )()
+    ]
+    if rank > 1:
+        choices.append(lambda: s.make(f"Conv{rank - 1}D", filters=2, kernel_size=s.size(1, 2), padding="same"))
+        choices.append(lambda: s.make(f"MaxPooling{rank - 1}D", pool_size=s.size(1, 2), padding="same"))
+        choices.append(lambda: s.make(f"GlobalAveragePooling{rank - 1}D", keepdims=s.maybe(True)))
+    if rank == 2:
+        choices.append(lambda: s.make("LSTM", units=2))
+    inner = s.rng.choice(choices)()
     return s.value(f"layers.TimeDistributed({inner})({x})")
 
 
