@@ -17,7 +17,7 @@ from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.flow.imports import load_imports
 from kbuild.frontend.keras.extensions import find
 from kbuild.frontend.keras.layers import is_own
-from kbuild.frontend.keras.live import LiveModel, is_model, read_live
+from kbuild.frontend.keras.live import is_model, read_live
 from kbuild.frontend.keras.spec import ModelSpec
 
 # hls4ml's names for arguments, where a recipe's key is not their plain spelling

@@ -62,7 +62,7 @@ def read_live(model: Any) -> LiveModel:
         return model
     if not is_model(model):
         raise RecipeError(
-            f"KerasModel: this is a {type(model).__name__}, not a Keras model; give a Sequential or Functional model "
+            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional model "
             "of keras, tf.keras or tf_keras, or the path of a .keras archive"
         )
     text = _json_of(model)
