@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Range:
-    """The magnitudes, other than zero, of one set of values; `type` is the type that they get, None in a float model."""
+    """The magnitudes, other than zero, of a set of values; `type` is the type that they get, None in a float model."""
 
     name: str
     magnitudes: FloatArray
