@@ -5,7 +5,7 @@
 #ifndef KBUILD_CONV_H
 #define KBUILD_CONV_H
 
-#include "dense.h"
+#include "products.h"
 #include "window.h"
 
 namespace kbuild {
@@ -74,9 +74,9 @@ void conv_unrolled(const X x[C::inputs * C::channels], Y y[C::positions * C::out
     }
 }
 
-// The inputs under a window, one of PLACES of them: [groups][terms], zero where there is none.
+// The inputs under a window, one of PLACES of them: [terms][groups], zero where there is none.
 template <class C, int PLACES, class X>
-void conv_window(const X x[C::inputs * C::channels], X window[PLACES * C::groups * C::terms], int place, int p0, int p1,
+void conv_window(const X x[C::inputs * C::channels], X window[PLACES * C::terms * C::groups], int place, int p0, int p1,
                  int p2) {
 #pragma HLS INLINE
     for (int k0 = 0; k0 < C::kernel0; ++k0) {
@@ -88,11 +88,11 @@ void conv_window(const X x[C::inputs * C::channels], X window[PLACES * C::groups
                 const bool there = i0 >= 0 && i1 >= 0 && i2 >= 0;
                 const int from = there ? ((i0 * C::size1 + i1) * C::size2 + i2) * C::channels : 0;
                 const int k = ((k0 * C::kernel1 + k1) * C::kernel2 + k2) * C::group_channels;
-                for (int g = 0; g < C::groups; ++g) {
-                    for (int c = 0; c < C::group_channels; ++c) {
+                for (int c = 0; c < C::group_channels; ++c) {
+                    for (int g = 0; g < C::groups; ++g) {
                         X value = x[from + g * C::group_channels + c];
                         if (!there) value = 0;
-                        window[(place * C::groups + g) * C::terms + k + c] = value;
+                        window[(place * C::terms + k + c) * C::groups + g] = value;
                     }
                 }
             }
@@ -100,8 +100,7 @@ void conv_window(const X x[C::inputs * C::channels], X window[PLACES * C::groups
     }
 }
 
-// Resource: `at_once` positions take `reuse_factor` steps of `products` products each, whose weights lie side by side.
-// A step takes `depth` places of the window for all outputs, or one for `lanes` of the outputs.
+// Resource: `at_once` positions take `reuse_factor` steps of `products` products each.
 template <class C, class X, class Y>
 void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::outputs],
                    const typename C::weight_t weight[C::terms * C::outputs],
@@ -109,8 +108,8 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
 #pragma HLS ARRAY_PARTITION variable=bias complete
     int p0 = 0, p1 = 0, p2 = 0;
-    for (int position = 0; position < C::positions; position += C::at_once) {
-        X window[C::at_once * C::groups * C::terms];
+    for (int first = 0; first < C::positions; first += C::at_once) {
+        X window[C::at_once * C::terms * C::groups];
         typename C::accum_t accum[C::at_once * C::outputs];
 #pragma HLS ARRAY_PARTITION variable=window complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
@@ -123,31 +122,10 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
                 accum[place * C::outputs + n] = bias[n];
             }
         }
-        int first = 0, n = 0;
-        for (int step = 0; step < C::reuse_factor; ++step) {
-#pragma HLS PIPELINE II=1
-            for (int k = 0; k < C::depth; ++k) {
-#pragma HLS UNROLL
-                for (int lane = 0; lane < C::lanes; ++lane) {
-#pragma HLS UNROLL
-                    const int group = C::groups == 1 ? 0 : (n + lane) / C::group_outputs;
-                    const typename C::weight_t w = weight[(step * C::depth + k) * C::lanes + lane];
-                    for (int place = 0; place < C::at_once; ++place) {
-#pragma HLS UNROLL
-                        const X value = window[(place * C::groups + group) * C::terms + first + k];
-                        accum[place * C::outputs + n + lane] += typename C::term_t(value * w);
-                    }
-                }
-            }
-            n += C::lanes;
-            if (n == C::outputs) {
-                n = 0;
-                first += C::depth;
-            }
-        }
+        add_steps_to<C, C::groups, C::reuse_factor, C::at_once>(window, 0, C::terms * C::groups, accum, weight, 0);
         for (int i = 0; i < C::at_once * C::outputs; ++i) {
 #pragma HLS UNROLL
-            y[position * C::outputs + i] = accum[i];
+            y[first * C::outputs + i] = accum[i];
         }
     }
 }
@@ -160,17 +138,17 @@ void conv_distributed_arithmetic(const X x[C::inputs * C::channels], Y y[C::posi
 #pragma HLS FUNCTION_INSTANTIATE variable=bias
 #pragma HLS ARRAY_PARTITION variable=bias complete
     int p0 = 0, p1 = 0, p2 = 0;
-    for (int position = 0; position < C::positions; position += C::at_once) {
+    for (int first = 0; first < C::positions; first += C::at_once) {
 #pragma HLS PIPELINE II=1
         for (int place = 0; place < C::at_once; ++place) {
-            X window[C::groups * C::terms];
+            X window[C::terms * C::groups];
             typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=window complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
             conv_window<C, 1>(x, window, 0, p0, p1, p2);
             advance<C>(p0, p1, p2);
             distributed_sums<C>(window, accum, bias);
-            for (int n = 0; n < C::outputs; ++n) y[(position + place) * C::outputs + n] = accum[n];
+            for (int n = 0; n < C::outputs; ++n) y[(first + place) * C::outputs + n] = accum[n];
         }
     }
 }

@@ -2,7 +2,6 @@
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
 
-#include "integer.h"
 #include "products.h"
 
 namespace kbuild {
@@ -67,24 +66,7 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
     }
 }
 
-// Distributed arithmetic: `C::adders` multiplies the integers behind `places` values by the matrix, with shifts and
-// additions only. Its results are whole sums (`parts` is 1), or one product for each term where each is cast by itself.
-template <class C, class X>
-void distributed_sums(const X x[C::places], typename C::accum_t accum[C::outputs],
-                      const typename C::bias_t bias[C::outputs]) {
-#pragma HLS INLINE
-    typename C::integer_t q[C::places];
-    typename C::product_t product[C::parts * C::outputs];
-#pragma HLS ARRAY_PARTITION variable=q complete
-#pragma HLS ARRAY_PARTITION variable=product complete
-    for (int k = 0; k < C::places; ++k) q[k] = x[k] * unit<typename C::unit_t>();
-    C::adders(q, product);
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
-    for (int part = 0; part < C::parts; ++part)
-        for (int n = 0; n < C::outputs; ++n)
-            accum[n] += typename C::part_t(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
-}
-
+// Distributed arithmetic: each row by shifts and additions.
 template <class C, class X, class Y>
 void dense_distributed_arithmetic(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
                                   const typename C::weight_t[C::inputs * C::outputs],

@@ -6,6 +6,8 @@
 #ifndef KBUILD_PRODUCTS_H
 #define KBUILD_PRODUCTS_H
 
+#include "integer.h"
+
 namespace kbuild {
 
 // The product of a value and a weight as a term of type T. Weights that are signs (-1, 0, 1) only choose.
@@ -45,8 +47,10 @@ void add_products(const X* x, int from, typename C::accum_t* accum, const typena
 
 // `STEPS` steps of `products` products each, from number `first` on; their weights lie side by side in memory. A step
 // takes `depth` terms for all outputs, or one for `lanes` of the outputs. x[from] is the first term, [terms][groups].
-template <class C, int GROUPS, int STEPS, class X>
-void add_steps(const X* x, int from, typename C::accum_t* accum, const typename C::weight_t* weight, int first) {
+// All this for PLACES inputs at once, `apart` from each other, and as many times `outputs` sums.
+template <class C, int GROUPS, int STEPS, int PLACES, class X>
+void add_steps_to(const X* x, int from, int apart, typename C::accum_t* accum, const typename C::weight_t* weight,
+                  int first) {
 #pragma HLS INLINE
     int k = from, n = 0;
     for (int step = 0; step < STEPS; ++step) {
@@ -56,9 +60,12 @@ void add_steps(const X* x, int from, typename C::accum_t* accum, const typename 
             for (int lane = 0; lane < C::lanes; ++lane) {
 #pragma HLS UNROLL
                 const int group = GROUPS == 1 ? 0 : (n + lane) / (C::outputs / GROUPS);
-                const X value = x[k + d * GROUPS + group];
-                accum[n + lane] += Term<typename C::term_t, C::signs>::of(
-                    value, weight[((first + step) * C::depth + d) * C::lanes + lane]);
+                const typename C::weight_t w = weight[((first + step) * C::depth + d) * C::lanes + lane];
+                for (int place = 0; place < PLACES; ++place) {
+#pragma HLS UNROLL
+                    const X value = x[place * apart + k + d * GROUPS + group];
+                    accum[place * C::outputs + n + lane] += Term<typename C::term_t, C::signs>::of(value, w);
+                }
             }
         }
         n += C::lanes;
@@ -67,6 +74,31 @@ void add_steps(const X* x, int from, typename C::accum_t* accum, const typename 
             k += C::depth * GROUPS;
         }
     }
+}
+
+// The same for one input.
+template <class C, int GROUPS, int STEPS, class X>
+void add_steps(const X* x, int from, typename C::accum_t* accum, const typename C::weight_t* weight, int first) {
+#pragma HLS INLINE
+    add_steps_to<C, GROUPS, STEPS, 1>(x, from, 0, accum, weight, first);
+}
+
+// Distributed arithmetic: `C::adders` multiplies the integers behind `places` values by the matrix, with shifts and
+// additions only. Its results are whole sums (`parts` is 1), or one product for each term where each is cast by itself.
+template <class C, class X>
+void distributed_sums(const X x[C::places], typename C::accum_t accum[C::outputs],
+                      const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    typename C::integer_t q[C::places];
+    typename C::product_t product[C::parts * C::outputs];
+#pragma HLS ARRAY_PARTITION variable=q complete
+#pragma HLS ARRAY_PARTITION variable=product complete
+    for (int k = 0; k < C::places; ++k) q[k] = x[k] * unit<typename C::unit_t>();
+    C::adders(q, product);
+    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int part = 0; part < C::parts; ++part)
+        for (int n = 0; n < C::outputs; ++n)
+            accum[n] += typename C::part_t(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
 }
 
 }  // namespace kbuild

@@ -84,5 +84,7 @@ FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "tanh_shrink": lambda x: x - np.tanh(x),
     "expm1": lambda x: np.expm1(np.minimum(x, 700.0)),
     "sqrt": lambda x: np.sqrt(np.maximum(x, 0)),
+    "scaled_exp": lambda x, factor=1.0: np.exp(np.minimum(factor * x, 700.0)),
+    "inverse": lambda x, epsilon=1e-7: 1 / (x + epsilon),
     "exp": lambda x: np.exp(np.minimum(x, 700.0)),
 }

@@ -38,6 +38,10 @@ def _kernel_problems(
 ) -> list[Problem]:
     problems = []
     strategies = backend.strategies.get(op.kind, ())
+    streamed = io_type == "io_stream" and isinstance(op, Contraction)
+    if streamed and op.strategy == "distributed_arithmetic":
+        message = f"{name}: streamed layers have no strategy distributed_arithmetic yet; write Unrolled, or io_parallel"
+        problems.append(Problem(settings.strategy.place, settings.strategy.key, message))
     if op.strategy not in strategies:
         message = f"{name}: {backend.name} has no strategy {op.strategy} yet; write one of {', '.join(strategies)}"
         problems.append(Problem(settings.strategy.place, settings.strategy.key, message))

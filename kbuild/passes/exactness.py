@@ -16,6 +16,7 @@ from kbuild.passes.context import Context
 
 EXACT_WIDTH = 128  # bits of a value that is kept exact up to the next quantizer
 CONSTANT_WIDTH = 32  # bits of a scale or a slope that has no exact form of less: far below float32's own rounding
+TABLE_SIZE = 1 << 14  # entries of a table whose values a quantizer rounds: one for each input where it can be
 _FLOOR = (Quantization.TRN, Quantization.RND)
 _KEEPERS = ("identity", "reshape", "transpose", "relu", "affine", "pad", "concatenate")
 _MOVES = ("identity", "reshape", "transpose")

@@ -22,6 +22,7 @@ CALIBRATION_PRODUCTS = 1 << 31  # so that a large model calibrates in seconds, o
 SYNTHETIC_SAMPLES = 512
 SYNTHETIC_PRODUCTS = 1 << 29  # random inputs teach little: the wider a layer, the fewer of them it needs
 LEAST_SAMPLES = 64
+_PROBES = 4096  # values of the data that are looked at before all of them
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
@@ -76,11 +77,16 @@ def data_type(data: FloatArray) -> FixedType:
 
 def _exact_fraction(data: FloatArray) -> int | None:
     """The least number of fraction bits that all the values need, if at most the value width."""
-    for fraction in range(-VALUE_WIDTH, VALUE_WIDTH + 1):
-        scaled = np.ldexp(data, fraction)
-        if np.abs(scaled).max() < 2.0**VALUE_WIDTH and np.array_equal(scaled, np.floor(scaled)):
-            return fraction
-    return None
+    some = data.reshape(-1)[:: max(data.size // _PROBES, 1)]  # which rule out most of the fractions
+    return next(
+        (f for f in range(-VALUE_WIDTH, VALUE_WIDTH + 1) if _on_grid(some, f) and _on_grid(data, f)),
+        None,
+    )
+
+
+def _on_grid(data: FloatArray, fraction: int) -> bool:
+    scaled = np.ldexp(data, fraction)
+    return bool(np.abs(scaled).max() < 2.0**VALUE_WIDTH) and np.array_equal(scaled, np.floor(scaled))
 
 
 def range_type(low: float, high: float, width: int) -> FixedType:

@@ -247,8 +247,11 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     if op.function == GIVEN:
         return op, resolver.result(op)
     span = _span(resolver.intervals[0])
-    of = resolver.given("table") or resolver.declared
-    typed = lut_table(op, resolver.types[0], span, resolver.table_size, of)
+    given, size = resolver.given("table"), resolver.table_size
+    declared = resolver.declared if given is None else None
+    if resolver.exact and resolver.fine and size is None:
+        size = exactness.TABLE_SIZE
+    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
     return typed, resolver.result(typed)
 
 

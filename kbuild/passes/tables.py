@@ -24,10 +24,13 @@ MAX_TABLE_WIDTH = 40  # an entry wider than this is a sign of an implementation 
 Span = tuple[float, float]
 
 
-def lut_table(op: Lut, x: FixedType, span: Span, size: int | None, given: FixedType | None) -> Lut:
+def lut_table(
+    op: Lut, x: FixedType, span: Span, size: int | None, given: FixedType | None, quantizer: bool = False
+) -> Lut:
     """The op with its table: one entry per input value where they fit, else equal cells over the range that matters.
 
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
+    quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
     """
     function = FUNCTIONS[op.function]
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
@@ -38,9 +41,12 @@ def lut_table(op: Lut, x: FixedType, span: Span, size: int | None, given: FixedT
         return function(centers(offset, shift, count, x.fraction), *op.params)
 
     of = given or _value_type(values(low, *_cells(low, high, PROBES)))
-    low, high = _where_it_changes(values, low, high, float(of.lsb) / 2)
+    if not quantizer or high - low >= limit:
+        low, high = _where_it_changes(values, low, high, float(of.lsb) / 2)
     shift, count = _cells(low, high, limit)
-    return replace(op, table=_table(values(low, shift, count), of), offset=low, shift=shift)
+    entries = values(low, shift, count)
+    table = Tensor(entries).quantized(of) if quantizer else _table(entries, of)
+    return replace(op, table=table, offset=low, shift=shift)
 
 
 def _cells(low: int, high: int, limit: int) -> tuple[int, int]:

@@ -185,13 +185,15 @@ def slope_of(function: str, params: Sequence[float], x: Bounded) -> Array | floa
 
 def function_error(op: Lut, of: FixedType, x: Bounded) -> Array:
     """A function by its table, over inputs of a type."""
-    table = op.made().fixed()
-    cell = 2.0**op.shift * float(of.lsb) if op.shift else 0.0
-    reached = Bounded(x.value, x.error + 1.5 * cell)
+    table, lsb = op.made(), float(of.lsb)
+    cell = 2.0**op.shift * lsb if op.shift else 0.0
+    first, last = op.offset * lsb, (op.offset + (table.data.size << op.shift)) * lsb
+    inside = (x.value - x.error >= first) & (x.value + x.error <= last)
+    reached = x.error + np.where(inside, 0.5, 1.5) * cell
+    rounded = np.where(inside, 0.5, 1.5) * float(table.fixed().lsb)
     if op.function == "sqrt":  # its slope has no bound, but |sqrt(a) - sqrt(b)| <= sqrt(|a - b|)
-        return np.sqrt(reached.error) + 1.5 * float(table.lsb)
-    slope = slope_of(op.function, op.params, reached)
-    return slope * (x.error + 1.5 * cell) + 1.5 * float(table.lsb)
+        return np.sqrt(reached) + rounded
+    return slope_of(op.function, op.params, Bounded(x.value, reached)) * reached + rounded
 
 
 @dataclass(frozen=True)

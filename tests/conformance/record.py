@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,23 @@ def facts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def document(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
-    """The whole file."""
-    by_layer = {layer: [o for o in outcomes if o.case.layer == layer] for layer in all_layers()}
-    used = {o.message for o in outcomes if o.status == REFUSED}
+def document(outcomes: Sequence[Outcome], seed: int, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole file, with the layers of these cases anew and the `known` facts of the others."""
+    cases: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        cases.setdefault(outcome.case.layer, []).append(outcome)
+    made = {name: facts(cases[name]) if name in cases else known.get(name) for name in all_layers()}
+    layers = {name: entry for name, entry in made.items() if entry is not None}
+    used = {reason for entry in layers.values() for reason in entry["refused"]}
     return {
         "seed": seed,
-        "cases": len(outcomes),
+        "cases": sum(entry["right"] + entry["failed"] + sum(entry["refused"].values()) for entry in layers.values()),
         "refusals": {refusal.reason: refusal.why for refusal in refusals() if refusal.reason in used},
-        "layers": {layer: facts(found) for layer, found in by_layer.items() if found},
+        "layers": layers,
     }
 
 
 def write(outcomes: Sequence[Outcome], seed: int) -> None:
-    """Replace the file."""
-    text = json.dumps(document(outcomes, seed), indent=1)
-    FILE.write_text(text + "\n", encoding="utf-8")
+    """Make the facts of these cases those that are kept."""
+    known = json.loads(FILE.read_text(encoding="utf-8"))["layers"] if FILE.exists() else {}
+    FILE.write_text(json.dumps(document(outcomes, seed, known), indent=1) + "\n", encoding="utf-8")

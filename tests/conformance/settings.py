@@ -32,6 +32,8 @@ def _rules(info: LayerInfo, rng: random.Random) -> dict[str, Any]:
         found["TableSize"] = 2 ** rng.randint(3, 11)
     if rng.random() < 0.3:
         found["Strategy"] = rng.choice(["Latency", "Resource", "Unrolled"])
+    if rng.random() < 0.15:
+        found["ReuseFactor"] = rng.randint(2, 4)
     return found
 
 

@@ -52,7 +52,8 @@ def test_the_recorded_facts_are_true(examined: list[tuple[Outcome, list[Trial]]]
             wrong.append(f"{outcome.case}: right, with {outcome.kinds}; recorded: {facts}")
         elif outcome.status == REFUSED and facts.emulated == "yes":
             wrong.append(f"{outcome.case}: refused: {outcome.message}; recorded: {facts}")
-        else:
-            wrong += [f"{outcome.case}: {t}: {answer}" for t, answer in outcome.targets.items() if facts.emulated == "yes"
-                      and facts.printed(load_backend(t.split()[0]), t.split()[1]) == "yes" and answer != RIGHT]  # fmt: skip
+        for target, answer in outcome.targets.items() if facts else ():
+            backend, io_type = target.split()
+            if facts.printed(load_backend(backend), io_type) == "yes" and answer != RIGHT:
+                wrong.append(f"{outcome.case}: {target}: {answer}")
     assert wrong == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import shutil
 import subprocess
@@ -12,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graphs import Builder, random_graph, random_inputs
+from hls_projects import OF, TARGET, everything, run, sequences, source, spatial, vendor_headers, write
+from random_graphs import Builder, random_graph
 
-from kbuild import emulate
 from kbuild.config.backends import load_backend
-from kbuild.emit import Target, emit
-from kbuild.emit.hls import vectors
+from kbuild.emit import emit
 from kbuild.emit.hls.contractions import resource_step
 from kbuild.emit.hls.design import Constant, broadcast, moved, unit_type
 from kbuild.emit.hls.design import spatial as windows_per_axis
@@ -25,131 +23,16 @@ from kbuild.emit.hls.steps import STEPS
 from kbuild.emit.hls.testbench import INPUTS, OUTPUTS
 from kbuild.emit.hls.weights import literals
 from kbuild.errors import RecipeError, UnsupportedModel
-from kbuild.fixed import FixedType, IntArray
-from kbuild.ir import Graph, Layer, Node, Shape, Tensor, verify
-from kbuild.ops.affine import Affine
-from kbuild.ops.concatenate import Concatenate
+from kbuild.fixed import FixedType
+from kbuild.ir import Graph, Layer, Node, Tensor, verify
 from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
-from kbuild.ops.einsum import Einsum
-from kbuild.ops.gather import Gather
-from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
-from kbuild.ops.input import Input
-from kbuild.ops.interpolate import Interpolate
-from kbuild.ops.lstm import Lstm
-from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
-from kbuild.ops.normalize import Normalize
-from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
-from kbuild.ops.reduce import Reduce
-from kbuild.ops.relu import Relu
-from kbuild.ops.repeat import Repeat
-from kbuild.ops.rnn import SimpleRnn
-from kbuild.ops.softmax import Softmax
-from kbuild.ops.transpose import Transpose
 from kbuild.passes.unrolled import legal_reuse_factors
 from kbuild.tools.cxx import compiler
-
-TARGET = Target("Vitis", "tagger", "xcvu13p-flga2577-2-e", 5.0, 0.27, "io_parallel")
-OF = FixedType(12, 5)
-
-
-def source(name: str, shape: Shape) -> Node:
-    return Node(name, Input(shape), (), shape, Layer(name, "InputLayer"), OF)
-
-
-def everything() -> Graph:
-    """Every kernel once, in a few small layers."""
-    b = Builder(np.random.default_rng(2))
-    x, z = source("x", (4,)), source("z", (2, 3))
-    b.nodes += [x, z]
-    table = FixedType(6, 1, signed=False)
-    tables = b.tensor((8,), table), b.tensor((8,), table)
-    soft = [Softmax(kind, tables[0], -9, 4, tables[1], 1) for kind in ("stable", "latency", "legacy")]
-    latency = b.add(Dense(b.tensor((4, 3), OF), b.tensor((3,), OF), b.type()), [x])
-    resource = b.add(Dense(b.tensor((3, 4), OF), None, b.type(), "resource", 6), [z])
-    unrolled = b.add(Dense(b.tensor((4, 2), OF), b.tensor((2,), OF), b.type(), "unrolled", 2), [resource])
-    rows = [b.add(op, [z], OF) for op in (*soft, Softmax("argmax"))]
-    b.add(Relu(), [latency])
-    b.add(Relu(b.tensor((1, 2), OF), b.tensor((), OF), b.tensor((), OF)), [unrolled])
-    b.add(Lut("tanh", (), b.tensor((16,), OF), -700, 6), [unrolled])
-    b.add(Affine(b.tensor((1, 3), OF), b.tensor((2, 1), OF)), [z])
-    merged = [b.add(Merge(kind), [z, latency]) for kind in ("add", "subtract", "multiply", "maximum", "minimum")]
-    b.add(Merge("average"), [merged[0], latency])
-    b.add(Merge("average"), [*merged[:2], rows[0]])
-    b.add(Concatenate(0), [*rows, z])
-    outputs = [node.name for node in b.nodes if not any(node.name in other.inputs for other in b.nodes)]
-    # An output that is read inside, an input that is an output, an output that is given twice.
-    return verify(Graph("everything", tuple(b.nodes), (*outputs, latency.name, "x", outputs[0])))
-
-
-def spatial(rows: int = 5) -> Graph:
-    """Every kernel of images once, in a few small layers."""
-    b = Builder(np.random.default_rng(4))
-    x = source("x", (rows, 4, 2))
-    b.nodes.append(x)
-    plain = {"strides": (1, 1), "padding": ((1, 1), (0, 1)), "dilation": (1, 1), "input_dilation": (1, 1)}
-    first = b.add(Conv(b.tensor((3, 2, 2, 3), OF), b.tensor((3,), OF), b.type(), **plain), [x], OF)
-    grouped = Conv(b.tensor((2, 1, 1, 4), OF), None, OF, "resource", 4, strides=(2, 1), padding=((0, 0), (0, 0)),
-                   dilation=(1, 2), input_dilation=(1, 2), groups=2)  # fmt: skip
-    b.add(grouped, [x], OF)
-    b.add(Conv(b.tensor((2, 2, 3, 2), OF), None, OF, "unrolled", 2, **plain), [first], OF)
-    for kind in ("max", "average"):
-        b.add(Pool(kind, (2, 3), (2, 2), ((1, 0), (1, 2))), [first], OF)
-    b.add(Pool("average", (3, 1), (1, 1), ((0, 0), (0, 0))), [first], OF)
-    for kind in ("sum", "mean", "max", "min"):
-        b.add(Reduce(kind, (0, 1), rows * 4), [x], OF)
-    b.add(Pad(((1, -1), (0, 2), (0, 0))), [x], OF)
-    b.add(Transpose((2, 0, 1)), [x], OF)
-    b.add(Repeat((2, 3, 1)), [x], OF)
-    b.add(Interpolate((2, 3, 1)), [x], OF)
-    read = {name for node in b.nodes for name in node.inputs}
-    return verify(Graph("spatial", tuple(b.nodes), tuple(node.name for node in b.nodes if node.name not in read)))
-
-
-def sequences() -> Graph:
-    """Every kernel of sequences once, in a few small layers."""
-    b = Builder(np.random.default_rng(8))
-    x, start = source("x", (3, 2)), source("start", (3,))
-    b.nodes += [x, start]
-    table = {"table": b.tensor((8,), OF), "table_address": (-300, 6)}
-    gate = {"recurrent_table": b.tensor((8,), OF), "recurrent_address": (-300, 6)}
-    types = {"accum": OF, "recurrent_accum": b.type(), "state": OF}
-
-    def weights(gates: int) -> dict[str, Tensor]:
-        return {"weight": b.tensor((2, 3 * gates), OF), "recurrent_weight": b.tensor((3, 3 * gates), OF)}
-
-    b.add(SimpleRnn(**weights(1), **table, **types, activation="relu"), [x], OF)
-    lstm = Lstm(**weights(4), **table, **gate, **types, cell=OF, cell_table=b.tensor((8,), OF), cell_address=(-9, 4),
-                strategy="resource", reuse_factor=2, recurrent_reuse_factor=3, return_sequences=True)
-    steps = b.add(lstm, [x, start, start], OF)
-    b.add(replace(lstm, return_sequences=False), [x, start, start], OF)
-    b.add(replace(lstm, output=1, return_sequences=False), [x, start, start], OF)
-    for reset_after in (True, False):
-        b.add(Gru(**weights(3), **table, **gate, **types, reset_after=reset_after, go_backwards=True,
-                  recurrent_bias=b.tensor((9,), OF), strategy="unrolled"), [x, start], OF)
-    for statistic in ("variance", "mean_square", "sum_square"):
-        b.add(Normalize(axes=(0,), statistic=statistic, scale=b.tensor((3, 1), OF), table=b.tensor((12,), OF),
-                        table_shift=8, accum=b.type(), guard=4), [steps], OF)
-    b.add(Einsum("ab,ac->cb", None, b.tensor((3, 1), OF), b.type()), [steps, steps], OF)
-    b.add(Einsum("ab,bc->ac", b.tensor((3, 2), OF), None, b.type()), [steps], OF)
-    b.add(Gather(b.tensor((5, 2), OF)), [steps], OF)
-    read = {name for node in b.nodes for name in node.inputs}
-    return verify(Graph("sequences", tuple(b.nodes), tuple(n.name for n in b.nodes if n.name not in read)))
-
-
-def write(graph: Graph, folder: Path, target: Target = TARGET, samples: int = 20) -> dict[str, IntArray]:
-    inputs = random_inputs(graph, 1, samples)
-    outputs = emulate.run(graph, inputs).values
-    for path, content in {**emit(graph, target), **vectors(graph, inputs, outputs)}.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        assert isinstance(content, str)
-        file.write_text(content)
-    return outputs
 
 
 def compile_project(folder: Path, standard: str, headers: Path) -> Path:
@@ -158,18 +41,6 @@ def compile_project(folder: Path, standard: str, headers: Path) -> Path:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr[:2000]
     return folder / "test.exe"
-
-
-def run(program: Path, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run([program, *arguments], cwd=program.parent, capture_output=True, text=True)
-    return done.returncode, done.stdout
-
-
-def vendor_headers() -> Path:
-    spec = importlib.util.find_spec("da4ml")
-    if spec is None or spec.origin is None:
-        pytest.skip("da4ml, which brings the vendor's headers, is not installed")
-    return Path(spec.origin).parent / "codegen" / "hls" / "source" / "ap_types" / "include"
 
 
 def test_with_the_vendors_headers(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
         assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
 
 
-SEEDS = [(19, NARROW), (1019, ANY)]
+SEEDS = [(3, NARROW), (1003, ANY)]
 CASES = 32
 
 

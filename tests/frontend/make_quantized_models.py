@@ -92,6 +92,11 @@ def for_values(rng: random.Random) -> str:
     ])  # fmt: skip
 
 
+def readable(activation: str) -> str:
+    """One for a layer: QKeras cannot read back a function there."""
+    return activation if "(" in activation else "relu"
+
+
 def activation(rng: random.Random) -> Drawn:
     """A quantizer by itself."""
     chosen = for_values(rng)
@@ -108,8 +113,7 @@ def common(rng: random.Random, kernels: list[str]) -> tuple[Settings, bool]:
     bias = rng.choice(["quantized_bits(8,2,0,alpha=1)", "quantized_po2(4)", "binary(alpha=0.5)"])
     settings["bias_quantizer"] = bias
     if rng.random() < 0.5:
-        chosen = rng.choice(["relu", for_values(rng), for_values(rng)])
-        chosen = chosen if "(" in chosen else "relu"  # QKeras cannot read back a function in a layer
+        chosen = readable(rng.choice(["relu", for_values(rng), for_values(rng)]))
         settings["activation"], exact = chosen, exact and chosen != "binary()"
     return settings, exact
 
@@ -149,7 +153,7 @@ def other(rng: random.Random) -> Drawn:
         return kind, {"epsilon": rng.choice([1e-3, 1e-2])}, False
     settings: Settings = {"average_quantizer": quantizer}
     if rng.random() < 0.4:
-        settings["activation"] = for_values(rng)
+        settings["activation"] = readable(for_values(rng))
     if kind == "QAveragePooling2D":
         settings |= {"pool_size": rng.choice([2, (2, 4)]), "padding": "valid"}
     return kind, settings, kind == "QAveragePooling2D"  # the mean of all is not finite

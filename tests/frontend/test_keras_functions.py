@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kbuild.emulate import run_float
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.graph_config import read_config
@@ -242,11 +243,48 @@ def test_the_scale_of_scores_is_in_the_weights_of_the_query() -> None:
     assert {node.layer.class_name for node in graph if node.op.kind == "softmax"} == {"Softmax"}
 
 
+def distributed(inner: Config, weights: dict[str, np.ndarray], shape: tuple[int, ...]) -> Graph:
+    """TimeDistributed around a layer on an input of this shape."""
+    source = LayerSpec("x", "InputLayer", {"batch_shape": [None, *shape]})
+    held = {f"layer/{name}": values for name, values in weights.items()}
+    layer = LayerSpec("l", "TimeDistributed", {"layer": inner}, (Call((TensorRef("x"),)),), held)
+    return build_graph(ModelSpec("m", (source, layer), ("x",), (TensorRef("l"),)), "m")
+
+
+CONV: Config = {"filters": 2, "kernel_size": [2, 2], "strides": [1, 2], "padding": "same"}
+
+
+@pytest.mark.parametrize(
+    ("class_name", "config"),
+    [
+        ("Conv2D", {**CONV, "activation": "relu"}),
+        ("Conv2DTranspose", {**CONV, "activation": None}),
+        ("MaxPooling2D", {"pool_size": [2, 1]}),
+        ("AveragePooling2D", {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}),
+        ("GlobalMaxPooling2D", {"keepdims": True}),
+        ("GlobalAveragePooling2D", {"keepdims": False}),
+        ("UpSampling2D", {"size": [1, 2]}),
+        ("ZeroPadding2D", {"padding": [[0, 1], [2, 0]]}),
+    ],
+)
+def test_each_step_in_channels_first(class_name: str, config: Config) -> None:
+    """The same as channels_last on values with their channels moved."""
+    rng = np.random.default_rng(3)
+    last = (2, 3) if class_name == "Conv2DTranspose" else (3, 2)
+    weights = {"kernel": rng.normal(0, 1, (2, 2, *last)), "bias": rng.normal(0, 1, 2)}
+    x = rng.normal(0, 1, (2, 3, 4, 6, 3))
+    found = []
+    for data_format, value in (("channels_last", x), ("channels_first", np.moveaxis(x, -1, 2))):
+        inner = {"class_name": class_name, "config": {**config, "data_format": data_format}}
+        graph = distributed(inner, weights if "Conv" in class_name else {}, value.shape[1:])
+        found.append(run_float(graph, {"x": value})[graph.outputs[0]])
+    plain, first = found
+    assert first.ndim == plain.ndim and np.allclose(np.moveaxis(first, 2, -1) if first.ndim == 5 else first, plain)
+
+
 def test_a_convolution_of_each_step_is_one_convolution() -> None:
     inner = {"class_name": "Conv1D", "config": {"filters": 2, "kernel_size": [2], "strides": [1], "padding": "same"}}
-    weights = {"layer/kernel": np.ones((2, 3, 2)), "layer/bias": np.ones(2)}
-    source = LayerSpec("x", "InputLayer", {"batch_shape": [None, 7, 5, 3]})
-    layer = LayerSpec("l", "TimeDistributed", {"layer": inner}, (Call((TensorRef("x"),)),), weights)
-    graph = build_graph(ModelSpec("m", (source, layer), ("x",), (TensorRef("l"),)), "m")
+    weights = {"kernel": np.ones((2, 3, 2)), "bias": np.ones(2)}
+    graph = distributed(inner, weights, (7, 5, 3))
     assert [node.op.kind for node in graph] == ["input", "conv"] and graph["l"].shape == (7, 5, 2)
     assert isinstance(graph["l"].op, Conv) and graph["l"].op.kernel == (1, 2)

@@ -95,6 +95,12 @@ def test_parallelization_factors(tmp_path: Path) -> None:
     assert line.endswith("layer c (Conv1D): streamed convolutions compute one position at a time; write 1")
 
 
+def test_distributed_arithmetic_of_streams(tmp_path: Path) -> None:
+    text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {Strategy: distributed_arithmetic}}\n"
+    (line,) = refused_design(tmp_path, text, images())
+    assert line.startswith("recipe.yml:4:31: HLSConfig.Model.Strategy: layer c (Conv1D): streamed layers have no")
+
+
 @pytest.mark.parametrize("word", ["LineBuffer", "Encoded"])
 def test_how_streams_keep_their_window_is_nothing_to_io_parallel(word: str, tmp_path: Path) -> None:
     text = f"Backend: Vivado\nHLSConfig: {{Model: {{ConvImplementation: {word}}}}}\n"

@@ -2,7 +2,7 @@
 #ifndef KBUILD_STREAM_CONVOLUTION_H
 #define KBUILD_STREAM_CONVOLUTION_H
 
-#include "../dense.h"
+#include "../products.h"
 #include "line_buffer.h"
 
 namespace kbuild {
@@ -77,8 +77,8 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
     }
 }
 
-// The inputs under the kernel, [terms][groups], or, BY_GROUP, [groups][terms].
-template <class C, bool BY_GROUP, class T>
+// The inputs under the kernel, [terms][groups].
+template <class C, class T>
 void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T terms[C::terms * C::groups], int f0,
                        int f1) {
 #pragma HLS INLINE
@@ -97,7 +97,7 @@ void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T ter
 #pragma HLS UNROLL
                     T value = window[from + g * C::group_channels + c];
                     if (!there) value = 0;
-                    terms[BY_GROUP ? g * C::terms + k + c : (k + c) * C::groups + g] = value;
+                    terms[(k + c) * C::groups + g] = value;
                 }
             }
         }
@@ -125,7 +125,7 @@ void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
             typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=terms complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
-            stream_conv_terms<C, false>(window, terms, f0, f1);
+            stream_conv_terms<C>(window, terms, f0, f1);
             for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
                 accum[n] = bias[n];
@@ -164,7 +164,7 @@ void stream_conv_distributed_arithmetic(hls::stream<X>& x, hls::stream<Y>& y,
             typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=terms complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
-            stream_conv_terms<C, true>(window, terms, f0, f1);
+            stream_conv_terms<C>(window, terms, f0, f1);
             distributed_sums<C>(terms, accum, bias);
             Y result;
             for (int n = 0; n < C::outputs; ++n) result[n] = accum[n];

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from kbuild.emit.hls.design import (
     summand,
     value_name,
 )
-from kbuild.emit.hls.distributed import adders
+from kbuild.emit.hls.distributed import with_adders
 from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
 from kbuild.ops.contraction import Contraction
@@ -43,7 +42,6 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
         "at_once": op.parallelization_factor,
         "inputs": elements(x.shape[:-1]), "channels": x.shape[-1], "positions": elements(node.shape[:-1]),
         "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2],
-        "group_outputs": op.outputs // op.groups,
         **spatial(positions=node.shape[:-1], kernel=op.kernel, stride=op.strides, dilation=op.dilation,
                   size=x.shape[:-1], spread=op.input_dilation, low=tuple(low for low, _ in op.padding)),
     }  # fmt: skip
@@ -52,71 +50,53 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:
 
 def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int], at_once: int) -> Step:
     """The kernel `<op>_<strategy>`, which computes the matrix `at_once` times at once (except for resource)."""
-    matrix = constant_matrix(node, op, x)
-    config = matrix.config(config_name(node.name), op.strategy, op.reuse_factor, integers, at_once)
-    call = Call(f"{op.kind}_{op.strategy}", config, (value_name(x.name),), value_name(node.name), matrix.names)
-    return Step(f"{op.kind}.h", (call,), matrix.constants)
+    integers = {**integers, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
+    config, constants = summation(node, op, x.fixed(), integers)
+    if op.strategy == "distributed_arithmetic":
+        groups = op.groups if isinstance(op, Conv) else 1
+        config = with_adders(config, op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), groups)
+    call = Call(f"{op.kind}_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
+    return Step(f"{op.kind}.h", (call,), constants)
 
 
-def constant_matrix(node: Node, op: Contraction, x: Node) -> ConstantMatrix:
-    """The sums of a dense layer or a convolution of x."""
-    groups = op.groups if isinstance(op, Conv) else 1
-    return ConstantMatrix(node.name, "", op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), groups)
+def summation(node: Node, op: Contraction, of: FixedType,
+              integers: dict[str, int]) -> tuple[Config, tuple[Constant, Constant]]:
+    """The configuration, with these integers, and the constants of a kernel that sums products as in `products.h`."""
+    weight = Constant(f"weight_{node.name}", op.weight)
+    bias = bias_constant(f"bias_{node.name}", op.bias, op.outputs)
+    types = sum_types(of, weight, bias, op.infer_type([of]))
+    integers = {**integers, "outputs": op.outputs, "signs": are_signs(op.weight)}
+    return Config(config_name(node.name), integers, types), (weight, bias)
 
 
-@dataclass(frozen=True)
-class ConstantMatrix:
-    """Sums of products of values of the type x with a matrix [terms, outputs], plus a bias, in the type accum.
+def bias_constant(name: str, bias: Tensor | None, outputs: int) -> Constant:
+    """The bias [outputs], zeros where there is none."""
+    return Constant(name, bias or Tensor(np.zeros(outputs, np.int64), ZERO))
 
-    prefix: of the constants' names, which end with the node's. groups: an output reads the inputs of its group only.
+
+def reuse(strategy: str, terms: int, outputs: int, reuse_factor: int, at_once: int = 1) -> dict[str, int]:
+    """What a kernel must know of the reuse of its multipliers, for a matrix [terms, outputs] applied `at_once` times.
+
+    Raises ValueError for a reuse factor that the strategy cannot have.
     """
-
-    node: str
-    prefix: str
-    matrix: Tensor
-    bias: Tensor | None
-    x: FixedType
-    accum: FixedType
-    groups: int = 1
-
-    @property
-    def constants(self) -> tuple[Constant, Constant]:
-        """Weight and bias, zeros where there is none."""
-        bias = self.bias or Tensor(np.zeros(self.matrix.shape[1], np.int64), ZERO)
-        return (Constant(f"{self.prefix}weight_{self.node}", self.matrix),
-                Constant(f"{self.prefix}bias_{self.node}", bias))  # fmt: skip
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As kernels take them."""
-        return tuple(constant.name for constant in self.constants)
-
-    def config(self, name: str, strategy: str, reuse_factor: int, integers: Mapping[str, int],
-               at_once: int = 1) -> Config:  # fmt: skip
-        """What a kernel must know to compute the sums, as backends/hls/products.h describes.
-
-        `integers` may have another number of multipliers than this many matrices take.
-        Raises ValueError for a reuse factor that the strategy cannot have.
-        """
-        weight, bias = self.constants
-        terms, outputs = self.matrix.shape
-        signs = int(_are_signs(self.matrix))
-        integers = {**integers, "outputs": outputs, "reuse_factor": reuse_factor, "signs": signs}
-        types = {"accum_t": spell(self.accum), "term_t": spell(term_type(self.x, weight.type, self.accum)),
-                 "weight_t": weight.spell(), "bias_t": bias.spell()}  # fmt: skip
-        if strategy == "distributed_arithmetic":
-            made = adders(self.matrix, self.x, self.bias, self.accum, self.groups)
-            return Config(name, {**integers, **made.integers}, {**types, **made.types}, code=made.code)
-        if strategy == "resource":
-            lanes, depth = resource_step(terms, outputs, reuse_factor)
-            return Config(name, {**integers, "lanes": lanes, "depth": depth, "products": lanes * depth}, types)
-        return Config(name, {"multipliers": -(-at_once * terms * outputs // reuse_factor), **integers}, types)
+    integers = {"reuse_factor": reuse_factor}
+    if strategy == "resource":
+        lanes, depth = resource_step(terms, outputs, reuse_factor)
+        return integers | {"lanes": lanes, "depth": depth, "products": lanes * depth}
+    return integers | {"multipliers": -(-at_once * terms * outputs // reuse_factor)}
 
 
-def _are_signs(weight: Tensor) -> bool:
-    """Whether every weight is -1, 0 or 1, in a type of no more: then nothing is multiplied."""
+def are_signs(weight: Tensor) -> int:
+    """1 where every weight is -1, 0 or 1, in a type of no more: then nothing is multiplied."""
     of = weight.fixed()
-    return of.fraction == 0 and of.min >= -2 and of.max <= 1 and weight.bounds()[0] >= -1
+    return int(of.fraction == 0 and of.min >= -2 and of.max <= 1 and weight.bounds()[0] >= -1)
+
+
+def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) -> dict[str, str]:
+    """The types of a sum of products, as backends/hls/products.h describes."""
+    return {"accum_t": spell(accum), "term_t": spell(term_type(x, weight.type, accum)),
+            "weight_t": weight.spell(), "bias_t": bias.spell()}
 
 
 def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:

@@ -6,14 +6,14 @@ common. Elsewhere it computes each product by itself, and the kernel rounds and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from kbuild.emit.adders import constant_multiply
 from kbuild.emit.adders.adder_graph import AdderGraph, Output
-from kbuild.emit.hls.design import integer_type, spell, summand, unit_type
+from kbuild.emit.hls.design import Config, integer_type, spell, summand, unit_type
 from kbuild.fixed import FixedType, IntArray, Overflow, product_type, type_for
 from kbuild.ir import Tensor
 from kbuild.ops.accumulate import cannot_overflow
@@ -21,19 +21,12 @@ from kbuild.ops.accumulate import cannot_overflow
 Range = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Adders:
-    """The part of a configuration that `distributed_sums` of backends/hls/dense.h needs."""
+def with_adders(config: Config, matrix: Tensor, bias: Tensor | None, x: FixedType, accum: FixedType,
+                groups: int = 1) -> Config:  # fmt: skip
+    """The configuration with what `distributed_sums` of backends/hls/dense.h needs beside it.
 
-    integers: Mapping[str, int]
-    types: Mapping[str, str]
-    code: tuple[str, ...]
-
-
-def adders(matrix: Tensor, x: FixedType, bias: Tensor | None, accum: FixedType, groups: int = 1) -> Adders:
-    """For sums of products of values of the type x with a matrix [terms, outputs] in the type accum.
-
-    groups: the outputs are so many equal groups, and the inputs as many times `terms`: each group has its own.
+    For sums of products of values of the type x with a matrix [terms, outputs], in the type accum. The inputs are
+    [terms, groups]; the outputs are so many equal groups, each of which reads its own.
     """
     terms, outputs = matrix.shape
     places = groups * terms
@@ -46,7 +39,7 @@ def adders(matrix: Tensor, x: FixedType, bias: Tensor | None, accum: FixedType, 
     else:
         side = outputs // groups
         for place in range(places):
-            group, term = divmod(place, terms)
+            term, group = divmod(place, groups)
             columns = range(group * side, (group + 1) * side)
             body.multiply([place], matrix.data[term : term + 1, columns.start : columns.stop],
                           [term * outputs + column for column in columns])  # fmt: skip
@@ -57,18 +50,19 @@ def adders(matrix: Tensor, x: FixedType, bias: Tensor | None, accum: FixedType, 
              "part_t": spell(summand(value, accum))}  # fmt: skip
     code = ("KBUILD_UNOPTIMIZED static void adders(const integer_t x[places], product_t y[parts * outputs]) {",
             "#pragma HLS INLINE", *(f"    {line}" for line in body.lines), "}")  # fmt: skip
-    return Adders({"places": places, "parts": parts}, types, code)
+    return replace(config, integers={**config.integers, "places": places, "parts": parts},
+                   types={**config.types, **types}, code=code)  # fmt: skip
 
 
 def _blocks(matrix: IntArray, groups: int) -> IntArray:
-    """The matrix [groups * terms, outputs] that is zero where input and output are of different groups."""
+    """The matrix [terms * groups, outputs] that is zero where input and output are of different groups."""
     terms, outputs = matrix.shape
     side = outputs // groups
-    full = np.zeros((groups * terms, outputs), matrix.dtype)
+    full = np.zeros((terms, groups, outputs), matrix.dtype)
     for group in range(groups):
         columns = slice(group * side, (group + 1) * side)
-        full[group * terms : (group + 1) * terms, columns] = matrix[:, columns]
-    return full
+        full[:, group, columns] = matrix[:, columns]
+    return full.reshape(terms * groups, outputs)
 
 
 class _Body:

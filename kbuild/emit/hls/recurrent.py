@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kbuild.emit.hls.contractions import ZERO, ConstantMatrix
+from kbuild.emit.hls.contractions import ZERO, are_signs, bias_constant, reuse, sum_types
 from kbuild.emit.hls.design import (
     Array,
     Call,
@@ -20,6 +20,7 @@ from kbuild.emit.hls.design import (
     spell,
     value_name,
 )
+from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.lookup import lookup
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
@@ -146,23 +147,30 @@ def _starts(node: Node, op: Recurrent, inputs: Sequence[Node]) -> tuple[list[str
 def _sums(node: Node, op: Recurrent, x: FixedType) -> tuple[list[Config], list[Constant]]:
     """The products with the input and with the state; those of a reset state are by themselves."""
     accum, recurrent_accum = op.sums()
-    found = [_products("input", ConstantMatrix(node.name, "", op.weight, op.bias, x, accum), op, op.reuse_factor)]
+    state, units, reused = op.state_types()[0], op.units, op.recurrent_reuse_factor
+    found = [_products("input", "", node, (op.weight, op.bias), x, accum, op.reuse_factor)]
     parts = [("recurrent", slice(None))]
     if isinstance(op, Gru) and not op.reset_after:
-        parts = [("recurrent", slice(0, 2 * op.units)), ("candidate", slice(2 * op.units, None))]
+        parts = [("recurrent", slice(0, 2 * units)), ("candidate", slice(2 * units, None))]
     for name, columns in parts:
         weight = Tensor(op.recurrent_weight.data[:, columns], op.recurrent_weight.type)
         bias = op.recurrent_bias and Tensor(op.recurrent_bias.data[columns], op.recurrent_bias.type)
-        matrix = ConstantMatrix(node.name, f"{name}_", weight, bias, op.state_types()[0], recurrent_accum)
-        found.append(_products(name, matrix, op, op.recurrent_reuse_factor))
+        found.append(_products(name, f"{name}_", node, (weight, bias), state, recurrent_accum, reused))
     return [config for config, _ in found], [constant for _, constants in found for constant in constants]
 
 
-def _products(
-    name: str, matrix: ConstantMatrix, op: Recurrent, reuse_factor: int
-) -> tuple[Config, tuple[Constant, ...]]:
-    integers = {"rows": 1, "inputs": matrix.matrix.shape[0], "strategy": STRATEGIES.index(op.strategy)}
-    return matrix.config(name, op.strategy, reuse_factor, integers), matrix.constants
+def _products(name: str, prefix: str, node: Node, matrix: tuple[Tensor, Tensor | None], x: FixedType,
+              accum: FixedType, reuse_factor: int) -> tuple[Config, tuple[Constant, Constant]]:  # fmt: skip
+    """The configuration of the products of one matrix and its bias, as in backends/hls/dense.h, and its constants."""
+    (inputs, outputs), strategy = matrix[0].shape, _op(node).strategy
+    weight = Constant(f"{prefix}weight_{node.name}", matrix[0])
+    bias = bias_constant(f"{prefix}bias_{node.name}", matrix[1], outputs)
+    integers = {"rows": 1, "inputs": inputs, "outputs": outputs, "strategy": STRATEGIES.index(strategy),
+                "signs": are_signs(matrix[0]), **reuse(strategy, inputs, outputs, reuse_factor)}
+    config = Config(name, integers, sum_types(x, weight, bias, accum))
+    if strategy == "distributed_arithmetic":
+        config = with_adders(config, *matrix, x, accum)
+    return config, (weight, bias)
 
 
 def _functions(node: Node, op: Recurrent) -> tuple[list[Config], list[Constant]]:

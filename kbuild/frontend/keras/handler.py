@@ -13,6 +13,7 @@ from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
 from kbuild.ir import Layer, Node, Op, Shape, Tensor
 
+ALL = ("*",)  # instead of names of weights: whatever the file has for the layer, by path and number
 AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
 
 

@@ -15,9 +15,10 @@ from dataclasses import replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.handler import ALL
 from kbuild.frontend.keras.hdf5 import Folder
 from kbuild.frontend.keras.layers import handler_of
-from kbuild.frontend.keras.safety import quoted
+from kbuild.frontend.keras.safety import MAX_NESTING, quoted
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 _SHOWN = 8
@@ -128,6 +129,11 @@ def _by_name(wanted: list[tuple[Path, tuple[str, ...]]], root: Folder) -> Found:
         if len(stored) != len(expected):
             raise UnsupportedModel(_count((group,), expected, len(stored)))
         for path, names in layers:
+            if names == ALL:
+                raise UnsupportedModel(
+                    f"the weights of the layer {quoted('/'.join(path))} are in parts that have no names here; "
+                    "save the model as .keras"
+                )
             chosen = _parts(path, names, stored) or {name: _choose(path, name, stored) for name in names}
             arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
             if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
@@ -227,8 +233,27 @@ def _numbered(model: ModelSpec, root: Folder) -> Iterator[tuple[LayerSpec, Folde
             yield layer, folder
 
 
+def _tree(path: Path, folder: Folder, depth: int) -> dict[str, FloatArray]:
+    """Every variable of a layer and of its parts, by their paths: `0`, `iq/quantizer/1`."""
+    if depth > MAX_NESTING:
+        raise UnsupportedModel(f"the weights of the layer {quoted('/'.join(path))} are nested too deep")
+    found: dict[str, FloatArray] = {}
+    for part in folder.names():
+        inner = folder.folder(part)
+        if inner is None:
+            continue
+        if part == "vars":
+            arrays = {name: inner.array(name) for name in inner.names() if name.isdecimal()}
+            found |= {name: array for name, array in arrays.items() if array is not None}
+        else:
+            found |= {f"{part}/{name}": array for name, array in _tree(path, inner, depth + 1).items()}
+    return found
+
+
 def _variables(path: Path, names: tuple[str, ...], folder: Folder) -> dict[str, FloatArray] | None:
     """The weights of a layer, each by number in the `vars` of the part that owns it."""
+    if names == ALL:
+        return _tree(path, folder, 0)
     parts: dict[str, list[str]] = {}
     for name in names:
         parts.setdefault(name.rpartition("/")[0], []).append(name)

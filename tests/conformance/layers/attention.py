@@ -42,6 +42,20 @@ def multi_head_attention(s: Script) -> list[Value]:
     return s.values(f"{s.make('MultiHeadAttention', **settings)}({arguments(call, str(query), str(value))})")
 
 
+def group_query_attention(s: Script) -> list[Value]:
+    groups = s.size(1, 2)
+    query = s.source((s.size(1, 4), s.size(1, 4)))
+    value = query if s.chance(0.5) else s.source((s.size(1, 4), query.shape[-1]))
+    settings = {
+        "head_dim": s.size(1, 3),
+        "num_query_heads": groups * s.size(1, 2),
+        "num_key_value_heads": groups,
+        "use_bias": s.maybe(False, 0.3),
+    }
+    return s.values(f"{s.make('GroupQueryAttention', **settings)}({query}, {value})")
+
+
+KERAS3_CASES = {"GroupQueryAttention": group_query_attention}
 CASES = {
     "Attention": attention("Attention"),
     "AdditiveAttention": attention("AdditiveAttention"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.layers.activation import fused
-from conformance.script import OMIT, Code, Script, Value
+from conformance.script import OMIT, Code, Script, Value, arguments
 
 
 def input_layer(s: Script) -> list[Value]:
@@ -18,6 +18,28 @@ def input_layer(s: Script) -> list[Value]:
 def dense(s: Script) -> Value:
     x = s.source(s.shape(1, 4))
     return s.layer("Dense", x, units=s.size(1, 6), use_bias=s.maybe(s.chance(0.5)), **fused(s))
+
+
+def quantized_dense(class_name: str, weights: str) -> object:
+    """Custom layers of binary and ternary networks: weights of one magnitude H. A step is a steep sigmoid."""
+
+    def build(s: Script) -> Value:
+        s.run(
+            f"class {class_name}(layers.Dense):\n"
+            "    def __init__(self, units, H=1.0, **words):\n"
+            "        super().__init__(units, **words)\n"
+            "        self.H = H\n"
+            "    def call(self, x):\n"
+            "        step, w = (lambda v: keras.activations.sigmoid(1e9 * v)), self.kernel / self.H\n"
+            f"        y = x @ (self.H * ({weights}))\n"
+            "        return self.activation(y + self.bias if self.use_bias else y)\n"
+            "    def get_config(self):\n"
+            "        return {**super().get_config(), 'H': self.H}"
+        )
+        words = {"H": s.maybe(s.one(0.5, 0.7, 2.0)), "use_bias": s.maybe(False), "activation": s.maybe("relu")}
+        return s.value(f"{class_name}({arguments(words, str(s.size(1, 5)))})({s.source(s.shape(1, 1))})")
+
+    return build
 
 
 def training_only(class_name: str, **settings: object) -> object:
@@ -68,6 +90,8 @@ def embedding(s: Script) -> Value:
 CASES = {
     "InputLayer": input_layer,
     "Dense": dense,
+    "BinaryDense": quantized_dense("BinaryDense", "2 * step(w) - 1"),
+    "TernaryDense": quantized_dense("TernaryDense", "step(w - 0.5) - step(-0.5 - w)"),
     "Dropout": training_only("Dropout", rate=0.5),
     "SpatialDropout1D": training_only("SpatialDropout1D", rate=0.5),
     "SpatialDropout2D": training_only("SpatialDropout2D", rate=0.5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.layers.activation import functions
-from conformance.script import Script, Value, arguments
+from conformance.script import Code, Script, Value, arguments
 
 GATES = ("sigmoid", "sigmoid", "hard_sigmoid", "tanh", "softsign")
 BOUNDED = ("tanh", "tanh", "relu", "softsign", "linear", "sigmoid", "hard_sigmoid", "selu")
@@ -62,6 +62,8 @@ def sequence(s: Script) -> Value:
 def recurrent(kind: str | None) -> Callable[[Script], list[Value]]:
     def build(s: Script) -> list[Value]:
         found, x = kind or s.one(*KINDS), sequence(s)
+        if kind is None and s.chance(0.3):
+            return stack(s, x)
         name = s.name("layer")
         s.run(f"{name} = {make(s, found, kind is None, **sequence_settings(s))}")
         return s.values(f"{name}({x}{states(s, name, found, 1) if s.chance(0.3) else ''})")
@@ -69,8 +71,25 @@ def recurrent(kind: str | None) -> Callable[[Script], list[Value]]:
     return build
 
 
+def stack(s: Script, x: Value) -> list[Value]:
+    """Cells one on the other."""
+    cells = ", ".join(s.make(f"{kind}Cell", **cell_settings(s, kind)) for kind in s.rng.choices(KINDS, k=s.size(1, 3)))
+    return s.values(f"layers.RNN({arguments(sequence_settings(s), f'[{cells}]')})({x})")
+
+
+def two_directions(s: Script, kind: str, mode: object) -> str:
+    """A backward layer of its own."""
+    shared, settings = {"units": s.size(1, 3)}, {"return_sequences": s.chance(0.5)}
+    ahead, back = ({**cell_settings(s, kind), **shared} for _ in range(2))
+    second = s.make(kind, **back, **settings, go_backwards=True)
+    words = {"merge_mode": mode, "backward_layer": Code(second)}
+    return f"layers.Bidirectional({arguments(words, s.make(kind, **ahead, **settings))})"
+
+
 def bidirectional(s: Script) -> list[Value]:
     kind, x, cell = s.one(*KINDS), sequence(s), s.chance(0.2)
+    if s.chance(0.2):
+        return s.values(f"{two_directions(s, kind, s.maybe(s.one('concat', 'sum', 'mul', 'ave')))}({x})")
     mode = s.maybe(s.one("concat", "sum", "mul", "ave", None), 0.8)
     with_state = s.major == 3 and mode is not None  # which Keras itself cannot always do
     inner = make(s, kind, cell, **sequence_settings(s, state=with_state))
@@ -100,6 +119,7 @@ def time_distributed(s: Script) -> Value:
         lambda: s.make("MaxPooling1D", pool_size=1),
         lambda: s.make("GlobalAveragePooling1D"),
         lambda: s.make("LSTM", units=2),
+        lambda: f"keras.Sequential([{s.make('Dense', units=2)}, {s.make('ReLU')}])",
     )()
     return s.value(f"layers.TimeDistributed({inner})({x})")
 

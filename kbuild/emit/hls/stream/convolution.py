@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbuild.emit.hls.contractions import constant_matrix
-from kbuild.emit.hls.design import Call, config_name, value_name
+from kbuild.emit.hls.contractions import reuse, summation
+from kbuild.emit.hls.design import Call, value_name
+from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.windows import Axis, Window, two
 from kbuild.ir import Node
@@ -20,10 +21,14 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packin
         return None
     window = Window(two([Axis(x.shape[i], node.shape[i], op.kernel[i], op.strides[i], op.dilation[i],
                               op.input_dilation[i], op.padding[i][0]) for i in range(rank)]), x.shape[-1])  # fmt: skip
-    integers = {**window.integers(), "terms": op.terms, "groups": op.groups, "group_channels": op.weight.shape[-2]}
-    integers["multipliers"] = -(-window.taps * op.weight.shape[-2] * op.outputs // op.reuse_factor)
-    matrix = constant_matrix(node, op, x)
-    config = matrix.config(config_name(node.name), op.strategy, op.reuse_factor, integers)
-    call = Call(f"stream_conv_{op.strategy}", config, (value_name(x.name),), value_name(node.name), matrix.names)
+    channels = op.weight.shape[-2]
+    integers = {**window.integers(), "terms": op.terms, "groups": op.groups, "group_channels": channels,
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor),
+                "multipliers": -(-window.taps * channels * op.outputs // op.reuse_factor)}
+    config, constants = summation(node, op, x.fixed(), integers)
+    if op.strategy == "distributed_arithmetic":
+        config = with_adders(config, op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), op.groups)
+    call = Call(f"stream_conv_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
     return StreamKernel("stream/convolution.h", call, (natural(x.shape),), natural(node.shape), window.schedule(),
-                        matrix.constants, 0 if op.strategy == "resource" else op.reuse_factor)  # fmt: skip
+                        constants, 0 if op.strategy == "resource" else op.reuse_factor)  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kbuild.emit.hls.contractions import constant_matrix, resource_step
-from kbuild.emit.hls.design import Call, config_name, value_name
+from kbuild.emit.hls.contractions import reuse, summation
+from kbuild.emit.hls.design import Call, value_name
 from kbuild.emit.hls.stream.process import Packing, Schedule, StreamKernel, natural
 from kbuild.ir import Node
 from kbuild.ops.dense import Dense
@@ -24,18 +24,17 @@ def dense(node: Node, op: Dense, inputs: Sequence[Node], packings: Sequence[Pack
     products = packing.width * op.outputs
     interval = -(-op.reuse_factor // packing.packets)
     integers = {"packets": packing.packets, "inputs": op.terms, "at_once": products, "interval": interval,
-                "multipliers": -(-products // interval)}  # fmt: skip
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor), "multipliers": -(-products // interval)}
     if op.strategy == "resource":
-        lanes, depth = resource_step(op.terms, op.outputs, op.reuse_factor)
-        if packing.width % depth:
+        if packing.width % integers["depth"]:
             return None
-        integers["steps"] = packing.width // depth * (op.outputs // lanes)
-    matrix = constant_matrix(node, op, x)
-    config = matrix.config(config_name(node.name), op.strategy, op.reuse_factor, integers)
-    call = Call(f"stream_dense_{op.strategy}", config, (value_name(x.name),), value_name(node.name), matrix.names)
+        integers["steps"] = packing.width // integers["depth"] * (op.outputs // integers["lanes"])
+    config, constants = summation(node, op, x.fixed(), integers)
+    call = Call(f"stream_dense_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
     writes = np.zeros(packing.packets, np.int64)
     writes[-1] = 1
     schedule = Schedule(np.ones((packing.packets, 1), np.int64), writes)
-    return StreamKernel("stream/dense.h", call, (packing,), natural(node.shape), schedule, matrix.constants,
+    return StreamKernel("stream/dense.h", call, (packing,), natural(node.shape), schedule, constants,
                         0 if op.strategy == "resource" else interval)  # fmt: skip
 

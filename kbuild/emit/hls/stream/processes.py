@@ -25,12 +25,21 @@ from kbuild.emit.hls.stream.process import (
 )
 from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
+from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.identity import Identity
+from kbuild.ops.merge import Merge
+from kbuild.ops.pad import Pad
+from kbuild.ops.quantize import Quantize
+from kbuild.ops.relu import Relu
+from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
+from kbuild.ops.step import Step as StepOp
 
 # Cycles from a packet's arrival in a pipeline to the result's departure, more than what HLS tools make at the usual
-# clocks of 100 to 250 MHz: of kernels that compute, and of those that only move packets.
+# clocks of 100 to 250 MHz: of sums of products, tables and divisions; of one operation an element; of packets moved.
 LATENCY = 12
+SIMPLE = 6
 MOVING = 3
 
 
@@ -135,7 +144,7 @@ def _of_kernel(node: Node, own: StreamKernel, inputs: Sequence[Node], values: _V
     names = tuple(f"in_{i}" for i, _ in enumerate(inputs, start=1))
     step = Step(own.header, (replace(own.call, inputs=names, output="out_1"),), own.constants)
     schedule = replace(own.schedule, writes=own.schedule.writes.reshape(len(own.schedule.reads), 1))
-    process = _process(node, "as it comes", Kernel(step), schedule, _lag(LATENCY, own.interval))
+    process = _process(node, "as it comes", Kernel(step), schedule, _lag(_latency(node), own.interval))
     reads = tuple((values.source[x.name], packing) for x, packing in zip(inputs, own.reads, strict=True))
     return Draft(process, reads, ((node.name, own.writes),))
 
@@ -154,7 +163,7 @@ def _packetwise(node: Node, made: Plan, inputs: Sequence[Node], values: _Values)
     result = Operand(0, _array(node, made.writes.width), Packing(1, made.writes.width))
     interval = _interval(node)
     body = Arrays(step, _in_turn(once, values), tuple(o for _, o in each), passes, (result,), interval)
-    lag = _lag(MOVING if step.header == "identity.h" else LATENCY, interval) if passes > 1 else 0
+    lag = _lag(_latency(node), interval) if passes > 1 else 0
     process = _process(node, "packet by packet", body, _schedule(body, len(distinct)), lag)
     reads = tuple((values.source[x.name], packing) for x, packing, _ in distinct)
     return Draft(process, reads, ((node.name, made.writes),))
@@ -189,6 +198,11 @@ def _interval(node: Node) -> int:
     if isinstance(node.op, Contraction):
         return 0 if node.op.strategy == "resource" else node.op.reuse_factor
     return 1
+
+
+def _latency(node: Node) -> int:
+    simple = isinstance(node.op, Relu | Merge | Quantize | StepOp | Identity | Reshape | Concatenate | Pad | Repeat)
+    return SIMPLE if simple else LATENCY
 
 
 def _lag(latency: int, interval: int) -> int:

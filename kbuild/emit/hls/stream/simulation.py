@@ -25,6 +25,10 @@ def main(graph: Graph, network: Network) -> str:
     constants = [constant for step in steps for constant in step.constants]
     return "\n".join([
         "// C simulation of a design with streams. The weights are loaded at run time.",
+        "#ifdef __APPLE__",
+        "#define _XOPEN_SOURCE 700  // for ucontext.h",
+        "#define _DARWIN_C_SOURCE",
+        "#endif",
         '#include "ap_types/ap_fixed.h"',
         '#include "ap_types/hls_stream.h"',
         *(f'#include "kernels/{name}"' for name in sorted({step.header for step in steps})),

@@ -21,6 +21,7 @@ from kbuild.frontend.keras.layers.core import filled
 from kbuild.frontend.keras.layout import over_last_axis
 from kbuild.frontend.keras.steps import each_step
 from kbuild.ir import Node
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.reshape import Reshape
 
 _PREFIX = "layer/"
@@ -45,6 +46,7 @@ _LAST_AXIS = (
 )
 _WITH_AXIS = {"BatchNormalization": -1, "LayerNormalization": -1, "UnitNormalization": -1, "Softmax": -1}  # defaults
 _SPATIAL = re.compile(r"(Depthwise|Separable)?Conv[12]D(Transpose)?|(Max|Average)Pooling[12]D")
+_GLOBAL = re.compile(r"Global(Max|Average|Avg)Pool(ing)?([12])D")
 _SIZES = {"kernel_size": 1, "pool_size": 2, "strides": 1, "dilation_rate": 1}  # with their defaults
 _UNITS = {**dict.fromkeys(_SIZES, 1), "output_padding": 0}  # what they are along the steps
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
@@ -86,9 +88,21 @@ def _time_distributed(call: LayerCall) -> Node:
         return handler.build(each.configured(_with(inner, {"axis": axis})))
     if inner.class_name in _LAST_AXIS:
         return handler.build(each)
+    if (found := _GLOBAL.fullmatch(inner.class_name)) is not None:
+        return _global(each, "max" if found[1] == "Max" else "mean", int(found[3]))
     if _SPATIAL.fullmatch(inner.class_name) and inner.raw("padding") != "causal":
         return _spatial(each)
     return each_step(call, lambda step: handler.build(each.on(step)))
+
+
+def _global(call: LayerCall, operation: str, rank: int) -> Node:
+    """The reduction over the spatial axes, which stand before the channels or after them."""
+    first = call.config.has("data_format") and call.config.text("data_format", "") == "channels_first"
+    if len(call.shape) != rank + 2:
+        raise call.error(f"has an input of shape {call.shape}; it needs {rank + 2} axes beside the batch")
+    axes = tuple(range(1 + first, 1 + first + rank))
+    count = math.prod(call.shape[axis] for axis in axes)
+    return call.add(Reduce(operation, axes, count, call.config.flag("keepdims", False)))
 
 
 def _with(config: Config, values: Mapping[str, object]) -> Config:
