@@ -88,7 +88,7 @@ def _signature(function: Any) -> str:
         if one.kind is one.KEYWORD_ONLY and not starred:
             words.append("*")
         starred |= one.kind in (one.KEYWORD_ONLY, one.VAR_POSITIONAL)
-        star = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        star = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         default = "" if one.default is one.empty else f" = {one.default!r}"
         words.append(f"{star}{name}: {one.annotation}{default}")
     text = f"({', '.join(words)}) -> {found.return_annotation}"
