@@ -122,3 +122,10 @@ def test_compare_shows_every_layer(keras: Any) -> None:
     assert all(figure is not None for figure in figures)
     with pytest.raises(kbuild.RecipeError, match="write one of dist_diff, norm_diff"):
         kbuild.model.profiling.compare(model, hls, x, "diff")
+
+
+def test_a_notebook_shows_the_layers(digits: Any) -> None:
+    root = ElementTree.fromstring(f"<body>{digits._repr_html_()}</body>")
+    rows = [[cell.text for cell in row] for row in root.iter("tr")]
+    assert [row[0] for row in rows[1:]] == [layer.name for layer in digits.get_layers()]
+    assert all(row[4] == str(digits.get_layer(row[0]).get_output_variable().type) for row in rows[1:])
