@@ -62,8 +62,8 @@ def read_live(model: Any) -> LiveModel:
         return model
     if not is_model(model):
         raise RecipeError(
-            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional model "
-            "of keras, tf.keras or tf_keras, or the path of a .keras archive"
+            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional "
+            "model of keras, tf.keras or tf_keras, or the path of a .keras archive"
         )
     text = _json_of(model)
     spec = read_config(parse_json(text, "the configuration"))
