@@ -1,10 +1,9 @@
-"""Networks of the size of MLPerf Tiny: right by default, in seconds and little memory."""
+"""Networks of the size of MLPerf Tiny: right by default, in little memory."""
 
 from __future__ import annotations
 
 import resource
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +18,16 @@ from kbuild.passes.context import VALUE_WIDTH, Context
 from kbuild.passes.pipeline import optimize
 
 SAMPLES = 64
-MAX_SECONDS = 60  # on a busy machine; a second or three on an idle one
 MAX_BYTES = 2 << 30
 
 
 def check(made: Reference) -> Graph:
     """Argmax and probabilities of the emulator beside those of the float graph, on 64 images. Returns the graph."""
-    started = time.process_time()
     graph = read_model(None, None, made.path, made.path.stem)
     fixed = optimize(graph, Context(io_type="io_stream", calibration={graph.inputs[0].name: made.images}))
     images = {graph.inputs[0].name: made.images[:SAMPLES]}
     integers, overflows = emulate.quantize_inputs(fixed, images)
     found = emulate.run(fixed, integers)
-    seconds = time.process_time() - started
     (output,) = fixed.outputs
     y = to_float(found.values[output], fixed[output].fixed())
     expected = emulate.run_float(graph, images)[graph.outputs[0]]
@@ -42,7 +38,6 @@ def check(made: Reference) -> Graph:
     assert not any(overflows.values()) and not any(found.overflows.values())
     assert all(node.fixed().width <= VALUE_WIDTH for node in fixed)
     assert all(node.op.kind != "affine" for node in fixed), "every BatchNormalization is folded"
-    assert seconds < MAX_SECONDS
     return fixed
 
 
