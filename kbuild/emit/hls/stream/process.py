@@ -45,16 +45,6 @@ class Schedule:
     writes: NDArray[np.int64]
 
 
-def packetwise(packets: int, inputs: int = 1) -> Schedule:
-    """One packet from every input, then one to the output."""
-    return Schedule(np.ones((packets, inputs), np.int64), np.ones(packets, np.int64))
-
-
-def buffered(reads: Sequence[int], writes: int) -> Schedule:
-    """Everything is read, then everything is written."""
-    return Schedule(np.array([reads], np.int64), np.array([writes], np.int64))
-
-
 @dataclass(frozen=True)
 class StreamKernel:
     """A process that is one call of a kernel in `backends/hls/stream/`.
