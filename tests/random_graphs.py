@@ -367,7 +367,7 @@ def _tables(b: Builder, names: Sequence[str], of: FixedType) -> dict[str, Any]:
     return found
 
 
-def _typed_cell(b: Builder, cls: type[Recurrent], features: int) -> Recurrent:
+def typed_cell(b: Builder, cls: type[Recurrent], features: int) -> Recurrent:
     """A cell in random types, with all its tables whether it looks into them or not."""
     rng, units = b.rng, int(b.rng.integers(1, 5))
     columns = cls.gates * units
@@ -400,7 +400,7 @@ def _recurrent(cls: type[Recurrent]) -> Callable[[Builder], None]:
         x = b.pick(lambda node: _small(node, (2,)))
         if x is None:
             return
-        op = _typed_cell(b, cls, x.shape[1])
+        op = typed_cell(b, cls, x.shape[1])
         starts = [b.pick(lambda node: node.shape == (op.units,)) for _ in range(cls.states)]
         given = [node for node in starts if node is not None]
         inputs = [x, *given] if len(given) == cls.states and b.rng.random() < 0.7 else [x]

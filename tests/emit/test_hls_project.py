@@ -176,7 +176,7 @@ def test_convolutions_are_processes_whose_text_does_not_grow_with_the_image() ->
     assert small.keys() == large.keys()
     for path in small:
         if path.startswith("firmware/") and "weights" not in path:
-            assert len(large[path]) < 1.02 * len(small[path])
+            assert len(large[path]) < 1.05 * len(small[path])  # ten times the positions: more digits only
 
 
 def test_every_port_has_its_interface() -> None:

@@ -22,6 +22,7 @@ from random_graphs import (
     integers,
     random_graph,
     random_inputs,
+    typed_cell,
 )
 
 from kbuild import emulate
@@ -42,7 +43,7 @@ from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
-from kbuild.ops.rnn import Recurrent
+from kbuild.ops.rnn import Recurrent, SimpleRnn
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
@@ -177,6 +178,23 @@ def test_every_accumulator(tmp_path: Path) -> None:
         builder.add(Dense(weight, with_bias, accum, *next(strategies)), [x], accum.plain())
     names = tuple(node.name for node in builder.nodes[1:])
     assert_every_node_equal(verify(Graph("accumulators", tuple(builder.nodes), names)), tmp_path, 200)
+
+
+@pytest.mark.parametrize("kind", [SimpleRnn, Lstm, Gru])
+def test_every_direction_of_recurrent_cells(kind: type[Recurrent], tmp_path: Path) -> None:
+    """Each by itself, and all that share a computation."""
+    builder = Builder(np.random.default_rng(9), (4, 20))
+    x = given("x", (4, 3), FixedType(9, 4))
+    builder.nodes.append(x)
+    for backwards, alone in itertools.product((False, True), (True, False)):
+        op = replace(typed_cell(builder, kind, 3), go_backwards=backwards)
+        for sequences, flip, output in itertools.product((False, True), (False, True), range(kind.states)):
+            op = replace(typed_cell(builder, kind, 3), go_backwards=backwards) if alone else op
+            builder.add(replace(op, return_sequences=sequences, flip=flip, output=output), [x])
+    names = tuple(node.name for node in builder.nodes[1:])
+    graph = verify(Graph("directions", tuple(builder.nodes), names))
+    assert len(shared(graph)) == len(names) // 2
+    assert_every_node_equal(graph, tmp_path, 20)
 
 
 def test_every_cast(tmp_path: Path) -> None:
