@@ -16,25 +16,27 @@ FILE = Path(__file__).parents[2] / "backends" / "layers.json"
 
 
 def facts(outcomes: Sequence[Outcome], known: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Of one layer, with what is known of it already: operations of every right model, and of some."""
-    right = [set(o.kinds) - {"input"} for o in outcomes if o.status == RIGHT]
-    refused = Counter(o.message for o in outcomes if o.status == REFUSED)
-    always, ever = set.intersection(*right) if right else set(), set().union(*right)
-    if known is not None:
-        always = always & set(known["always"]) if right and known["right"] else always | set(known["always"])
-        ever, refused = ever | set(known["always"]) | set(known["sometimes"]), refused + Counter(known["refused"])
+    """Of one layer, with what is known of it already. Failures are those of the last run of the layer."""
+    known = known or {"right": 0, "refused": {}, "operations": [], "least": []}
+    sets = [frozenset(o.kinds) - {"input"} for o in outcomes if o.status == RIGHT]
+    refused = Counter(o.message for o in outcomes if o.status == REFUSED) + Counter(known["refused"])
     return {
         "family": family_of(outcomes[0].case.layer),
-        "right": len(right) + (known["right"] if known else 0),
+        "right": len(sets) + known["right"],
         "failed": sum(o.failed for o in outcomes),
         "refused": dict(sorted(refused.items())),
-        "always": sorted(always),
-        "sometimes": sorted(ever - always),
+        "operations": sorted(set(known["operations"]).union(*sets)),
+        "least": _least([*sets, *map(frozenset, known["least"])]),
     }
 
 
+def _least(sets: Sequence[frozenset[str]]) -> list[list[str]]:
+    """Those that contain no other: a backend prints some model when it prints all operations of one of them."""
+    return sorted(sorted(one) for one in set(sets) if not any(other < one for other in sets))
+
+
 def document(outcomes: Sequence[Outcome], seed: int, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole file: these cases beside what is `known`. Failures are those of the last run of a layer."""
+    """The whole file: these cases beside what is `known`."""
     cases: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         cases.setdefault(outcome.case.layer, []).append(outcome)
