@@ -1,5 +1,6 @@
 # make demo         builds recipes/digits end to end
 # make test         everything that must hold before a change lands
+# make keras        the Python API with live models: Keras 3, Keras 2, and Keras 3 without TensorFlow
 # make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
 # make benchmarks   kbuild beside hls4ml and da4ml
 # Each makes its own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
@@ -20,9 +21,10 @@ comma := ,
 demo := .venv/ready-$(sum)
 test := .venv-test/ready-$(sum)
 keras := .venv-conformance/ready-$(sum)
+jax := .venv-jax/ready-$(sum)
 peer := .venv-hls4ml/ready-$(shell cat benchmarks/requirements-hls4ml.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo test lint types check slow conformance benchmarks constraints wheel clean help
+.PHONY: demo test lint types check slow keras conformance benchmarks constraints wheel clean help
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -44,6 +46,10 @@ check: $(test)
 slow: $(test)
 	.venv-test/bin/python -m pytest -q -m slow
 
+# KBUILD_REFERENCE may name the folder of hls4ml's page on Keras, keras-frontend.txt, whose pieces of code are run, too.
+keras: $(keras) $(jax)
+	KBUILD_KERAS_PYTHON=$(CURDIR)/.venv-jax/bin/python .venv-conformance/bin/python -m pytest -q -rs tests/api
+
 # CONFORMANCE takes further options, such as '--json found.json' or the names of cases: see docs/conformance.md.
 conformance: $(keras)
 	@cd tests && ../.venv-conformance/bin/python -m conformance -n $(N) --seed $(SEED) $(CONFORMANCE)
@@ -63,7 +69,7 @@ constraints:
 	mv constraints/pinned.new constraints/pinned.txt
 
 clean:
-	rm -rf .venv .venv-test .venv-conformance .venv-hls4ml build dist recipes/*/build
+	rm -rf .venv .venv-test .venv-conformance .venv-jax .venv-hls4ml build dist recipes/*/build
 
 $(demo):
 	@.ci/environment .venv $@ '$(EXTRAS)'
@@ -72,7 +78,10 @@ $(test):
 	@.ci/environment .venv-test $@ 'test$(addprefix $(comma),$(EXTRAS))'
 
 $(keras):
-	@.ci/environment .venv-conformance $@ 'conformance$(addprefix $(comma),$(EXTRAS))'
+	@.ci/environment .venv-conformance $@ 'conformance,test$(addprefix $(comma),$(EXTRAS))'
+
+$(jax):
+	@.ci/environment .venv-jax $@ 'jax$(addprefix $(comma),$(EXTRAS))'
 
 $(peer):
 	rm -rf .venv-hls4ml

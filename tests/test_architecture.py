@@ -31,6 +31,7 @@ ROWS = (
     ("reference",),
     ("flow",),
     ("api", "cli"),
+    ("converters", "utils", "model"),
     ("__init__", "__main__"),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROWS) for room in rooms}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kbuild.api.html import model_html
 from kbuild.api.inputs import Samples, as_keras, samples_of
 from kbuild.api.layers import Layer, Variable, layers_of, variable
 from kbuild.api.progress import Relay
@@ -194,6 +195,10 @@ class HlsModel:
     def output_dir(self) -> Path:
         """Where `write`, `compile` and `build` put their files."""
         return self._build.output.folder
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return model_html(self)
 
     def __repr__(self) -> str:
         recipe = self.recipe

@@ -22,31 +22,42 @@ def task_kbuild():
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("model", type=Path, metavar="MODEL",
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL",
                         help=".keras, .h5, or .json with its weights in a .h5 beside it")  # fmt: skip
+    parser.add_argument("--from-hls4ml", type=Path, metavar="OLD.yml",
+                        help="rewrite a configuration of hls4ml, which names its model itself")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("recipe.yml"), metavar="RECIPE",
                         help="the recipe to write (default: recipe.yml)")  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> int:
     """Read the model, write both files, say what to do next."""
+    from kbuild.cli.from_hls4ml import rewritten
     from kbuild.frontend.keras import read_model
 
-    files = _model_files(given.model)
+    if (given.model is None) == (given.from_hls4ml is None):
+        raise RecipeError("give the file of a model, or --from-hls4ml with a configuration")
     target: Path = given.output
     if target.exists():
         raise RecipeError(f"{target} is there already; remove it, or write another with -o")
     if not target.absolute().parent.is_dir():
         raise RecipeError(f"{target}: there is no folder {target.parent}")
-    graph = read_model(files.get("KerasJson"), files.get("KerasH5"), files.get("KerasModel"), "model")
-    _write(target, recipe_text(graph, files, target.absolute().parent))
+    if given.from_hls4ml is not None:
+        text, remarks = rewritten(given.from_hls4ml, target.absolute().parent)
+        for remark in remarks:
+            print(remark)
+    else:
+        files = _model_files(given.model)
+        graph = read_model(files.get("KerasJson"), files.get("KerasH5"), files.get("KerasModel"), "model")
+        text = recipe_text(graph, files, target.absolute().parent)
+    _write(target, text)
     print(f"{target} is written; look through it, then: kbuild build {target}")
     dodo = target.absolute().parent / "dodo.py"
-    text = _DODO.format(name=target.name)
+    tasks = _DODO.format(name=target.name)
     if not dodo.exists():
-        _write(dodo, text)
+        _write(dodo, tasks)
         print(f"{os.path.relpath(dodo)} is written: `doit list --all` shows the tasks")
-    elif dodo.read_text(encoding="utf-8", errors="replace") != text:
+    elif dodo.read_text(encoding="utf-8", errors="replace") != tasks:
         print(f"{os.path.relpath(dodo)} is there already; to have the tasks, add {target.name!r} to its tasks_for(...)")
     return 0
 

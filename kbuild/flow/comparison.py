@@ -133,7 +133,7 @@ def _one_chunk(
     for node in graph:
         if node.name in real and real[node.name].shape == emulated.values[node.name].shape:
             _gather(state.layers[node.name], node, emulated.values[node.name], real[node.name])
-    for name, other in zip(graph.outputs, reference.outputs, strict=True):
+    for name, other in dict(zip(graph.outputs, reference.outputs, strict=True)).items():  # one may be there twice
         state.outputs.setdefault(name, []).append(to_float(emulated.values[name], graph[name].fixed()))
         state.float_outputs.setdefault(name, []).append(real[other])
 

@@ -16,7 +16,7 @@ from kbuild.fixed import (
     type_for,
     wide,
 )
-from kbuild.ir.op import OverflowCount
+from kbuild.ir.op import OverflowCount, Shape
 
 
 def cast_into(q: IntArray, fraction: int, to: FixedType, overflow: OverflowCount) -> IntArray:
@@ -82,3 +82,9 @@ def mean_type(x: FixedType, count: int) -> FixedType:
 def summable(q: IntArray, count: int) -> IntArray:
     """The same integers in a form in which the sum of any `count` of them does not wrap."""
     return wide(q) if q.dtype != object and bits_of(q) + count.bit_length() > INT64_BITS else q
+
+
+def broadcasts(shape: Shape, to: Shape) -> bool:
+    """Whether an array of this shape broadcasts to the other one."""
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(n in (1, whole) for n, whole in pairs)

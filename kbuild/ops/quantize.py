@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact, from_float, shift_left, to_float, union_type, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import broadcasts, cast_into
 
 MOST_TYPES = 4096
 
@@ -38,7 +38,7 @@ class Quantize(Op):
             if len(self.types) > 1:
                 raise ValueError(f"which element has which of {len(self.types)} types is not said")
             return
-        if np.broadcast_shapes(self.which.shape, shapes[0]) != shapes[0]:
+        if not broadcasts(self.which.shape, shapes[0]):
             raise ValueError(f"types of the shape {self.which.shape} do not broadcast to {shapes[0]}")
         low, high = self.which.bounds()
         if low < 0 or high >= len(self.types):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact, pow2, shift_left, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import broadcasts, cast_into
 
 MOST_THRESHOLDS = 1024
 
@@ -40,7 +40,7 @@ class Step(Op):
             raise ValueError(f"{self.thresholds.shape[-1]} thresholds do not separate {count} values")
         if self.values.shape[:-1] not in ((), outer):
             raise ValueError(f"values of shape {self.values.shape} are not beside thresholds of {outer}")
-        if np.broadcast_shapes(outer, shapes[0]) != shapes[0]:
+        if not broadcasts(outer, shapes[0]):
             raise ValueError(f"thresholds of shape {outer} do not broadcast to {shapes[0]}")
         if (np.diff(self.thresholds.data, axis=-1) < 0).any():
             raise ValueError("the thresholds do not rise")

@@ -152,9 +152,9 @@ def test_mistakes_are_refused_with_the_key(change: dict[str, Any], message: str)
 
 def test_a_reuse_factor_that_does_not_fit() -> None:
     keys = {**KEYS, "HLSConfig": {"Model": {"ReuseFactor": 7}}}
-    with pytest.raises(kbuild.RecipeError, match="a reuse factor of 7 does not fit the layer .*legal ones near it are"):
+    with pytest.raises(kbuild.RecipeError, match=r"factor of 7 does not fit the layer .*legal ones near it are"):
         kbuild.converters.convert_from_config(keys)
-    with pytest.warns(UserWarning, match="a reuse factor of 7 does not fit the layer .*; [0-9]+, the nearest, is used"):
+    with pytest.warns(UserWarning, match=r"factor of 7 does not fit the layer .*; [0-9]+, the nearest, is used"):
         model = kbuild.converters.convert_from_config(keys, strict=False)
     factors = {layer.attributes["reuse_factor"] for layer in model.get_layers() if layer.class_name == "Dense"}
     assert 7 not in factors

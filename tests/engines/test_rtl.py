@@ -64,7 +64,7 @@ def assert_every_node_equal(graph: Graph, folder: Path, samples: int = 40) -> No
 
 
 def test_random_graphs(tmp_path: Path) -> None:
-    seeds = [(seed, NARROW) for seed in range(4)] + [(100, (33, 80))]
+    seeds = [(seed, NARROW) for seed in range(1, 5)] + [(100, (33, 80))]
     graphs = [random_graph(seed, 9, widths=widths) for seed, widths in seeds]
     assert {node.op.kind for graph in graphs for node in graph} == {*MAKERS, "input"}
     assert_every_node_equal(together(graphs), tmp_path)

@@ -1,6 +1,7 @@
 """The comparison finds every disagreement and names the layer, the sample and both integers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = comparison.compare(fixed, reference, inputs(), {}, lambda _: None)
     assert whole.layers == parts.layers
     assert (whole.outputs["act"] == parts.outputs["act"]).all()
+
+
+def test_a_value_may_be_two_outputs() -> None:
+    reference, fixed = (replace(graph, outputs=("act", "act")) for graph in graphs())
+    found = comparison.compare(fixed, reference, inputs(), {}, lambda _: None)
+    assert found.outputs["act"].shape == found.float_outputs["act"].shape == (50, 3)
 
 
 def test_overflows_are_counted_with_what_would_be_enough() -> None:

@@ -183,7 +183,7 @@ def random_model(rng: random.Random, family: str, count: int) -> tuple[Model, li
             y = getattr(qkeras, kind)(**settings)(inputs[number])
         except Exception:
             continue  # what this library does not take
-        if family != "activation" and rng.random() < 0.3:
+        if kind == "QBatchNormalization" or (family != "activation" and rng.random() < 0.3):
             chosen = for_values(rng)
             y, fine = qkeras.QActivation(chosen)(y), fine and "binary()" not in chosen
         outputs.append(y)

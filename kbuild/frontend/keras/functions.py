@@ -67,7 +67,6 @@ _FUNCTIONS: dict[str, _Function] = {
     "nn.elu": _Function("Elu", ("features",)),
     "nn.gelu": _Function("Gelu", ("features",), {"approximate": "approximate"}, {"approximate": False}),
     "nn.leaky_relu": _Function("LeakyRelu", ("features",), {"alpha": "negative_slope"}),
-    "nn.log_softmax": _Function("LogSoftmax", ("logits",), _AXIS),
     "nn.relu": _Function("Relu", ("features",)),
     "nn.relu6": _Function("Relu6", ("features",)),
     "nn.selu": _Function("Selu", ("features",)),

@@ -18,6 +18,7 @@ from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.graph_config import read_config
+from kbuild.frontend.keras.handler import ALL
 from kbuild.frontend.keras.problems import check_supported
 from kbuild.frontend.keras.safety import parse_json, quoted
 from kbuild.frontend.keras.spec import ModelSpec
@@ -61,8 +62,8 @@ def read_live(model: Any) -> LiveModel:
         return model
     if not is_model(model):
         raise RecipeError(
-            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional model "
-            "of keras, tf.keras or tf_keras, or the path of a .keras archive"
+            f"KerasModel: an object of type {type(model).__name__} is no Keras model; give a Sequential or Functional "
+            "model of keras, tf.keras or tf_keras, or the path of a .keras archive"
         )
     text = _json_of(model)
     spec = read_config(parse_json(text, "the configuration"))
@@ -148,6 +149,8 @@ def _layer_at(model: Any, path: Path) -> Any:
 
 def _weights(layer: Any, path: Path, names: tuple[str, ...]) -> dict[str, FloatArray]:
     """The weights of a layer by the names that its handler knows."""
+    if names == ALL:
+        raise UnsupportedModel(f"the layer {quoted('/'.join(path))} is read from a file only; save the model as .keras")
     stored = [_variable_name(variable) for variable in layer.weights]
     if not stored:
         raise UnsupportedModel(

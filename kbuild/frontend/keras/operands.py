@@ -82,7 +82,7 @@ def constant(call: LayerCall, value: object) -> FloatArray:
         value = value["config"].get("value")
     try:
         found = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = np.asarray(np.nan)
     if not np.isfinite(found).all() or found.size == 0:
         raise call.error(f"the operand {quoted(value)[1:-1]} is neither a tensor nor finite numbers")

@@ -9,8 +9,10 @@ from itertools import pairwise
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.core import filled
 from kbuild.frontend.keras.operands import axes_of, constant, function, integer_or_list, raw, tensor, tensors
+from kbuild.frontend.keras.safety import MAX_NODES
 from kbuild.ir import Node
 from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.identity import Identity
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
 from kbuild.ops.repeat import Repeat
@@ -44,15 +46,20 @@ def _strided(call: LayerCall, x: Node, axis: int, step: int) -> Node:
 
 def _chosen(call: LayerCall, x: Node, axis: int, indices: Sequence[int]) -> Node:
     """The elements with these indices along an axis, in their order: runs with one step each, one after the other."""
+    if isinstance(indices, range) and indices and indices.step > 0:
+        return _strided(call, cropped(call, x, axis, indices[0], indices[-1] + 1), axis, indices.step)
     runs: list[list[int]] = []
     for index in indices:
+        if len(runs) > MAX_PIECES:
+            break
         run = runs[-1] if runs else []
         if (len(run) == 1 and index > run[0]) or (len(run) > 1 and index - run[-1] == run[1] - run[0]):
             run.append(index)
         else:
             runs.append([index])
     if not runs or len(runs) > MAX_PIECES:
-        raise call.error(f"takes {len(runs)} pieces of an axis; 1 to {MAX_PIECES} can be put in another order")
+        many = f"more than {MAX_PIECES}" if runs else "no"
+        raise call.error(f"takes {many} pieces of an axis; 1 to {MAX_PIECES} can be put in another order")
     pieces = [
         _strided(call, cropped(call, x, axis, run[0], run[-1] + 1), axis, run[1] - run[0] if len(run) > 1 else 1)
         for run in runs
@@ -131,8 +138,11 @@ def _roll(call: LayerCall) -> Node:
     axes = axes_of(call, "axis", len(x.shape))
     if axes is None or len(axes) != 1:
         raise call.error("rolls over something else than one axis beside the batch")
-    n = x.shape[axes[0]]
-    return _chosen(call, x, axes[0], [(i - shift) % n for i in range(n)])
+    (axis,), n = axes, x.shape[axes[0]]
+    if shift % n == 0:
+        return call.add(Identity(), x)
+    last = n - shift % n
+    return call.add(Concatenate(axis), cropped(call, x, axis, last, n), cropped(call, x, axis, 0, last))
 
 
 # ---- joining and splitting ---------------------------------------------------------------------------------------
@@ -166,7 +176,7 @@ def _split(call: LayerCall) -> tuple[Node, ...]:
     else:
         given = integer_or_list(call, "sizes" if call.config.has("sizes") else "indices_or_sections")
         parts = given if isinstance(given, int) else 1
-        if parts < 1 or n % parts:
+        if not 1 <= parts <= MAX_NODES or n % parts:
             raise call.error(f"splits {n} elements into {parts} parts, which would not be equal")
         bounds = [k * n // parts for k in range(parts + 1)] if isinstance(given, int) else [0, *given, n]
     if bounds[-1] != n or any(low >= high for low, high in pairwise(bounds)):
@@ -188,6 +198,8 @@ def _tile(call: LayerCall) -> Node:
     counts = [1] * (len(x.shape) + 1 - len(counts)) + counts
     if len(counts) != len(x.shape) + 1 or counts[0] != 1 or min(counts) < 1:
         raise call.error(f"repeats {counts} is not 1 for the batch and a positive number for each other axis")
+    if max(counts) > MAX_NODES:
+        raise call.error(f"makes {max(counts)} copies; kbuild makes up to {MAX_NODES}")
     for axis, count in enumerate(counts[1:]):
         x = call.add(Concatenate(axis), *[x] * count) if count > 1 else x
     return x

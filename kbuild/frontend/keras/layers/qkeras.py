@@ -16,7 +16,7 @@ from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layout import Build, channels_last
 from kbuild.frontend.keras.quantizers.base import Quantizer
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
-from kbuild.frontend.keras.quantizers.qkeras import read_activation, read_quantizer
+from kbuild.frontend.keras.quantizers.qkeras import FUNCTIONS, QUANTIZERS, read_activation, read_quantizer
 from kbuild.ir import Node
 from kbuild.ops.affine import Affine
 from kbuild.ops.conv import Conv
@@ -262,6 +262,7 @@ def _activated(inner: Build) -> Build:
     return lambda call: add_quantized_activation(call, laid_out(call))
 
 
+_NAMES = (*(name for name in QUANTIZERS if name != "bernoulli"), *FUNCTIONS)
 _NOTE = "QKeras: every quantizer but bernoulli; alpha a number, a list, auto or auto_po2"
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Conv2DTranspose")
 _FOLDED = {
@@ -271,7 +272,7 @@ _FOLDED = {
 }
 
 HANDLERS = {
-    "QActivation": Handler(_activation, "QKeras: every quantizer but bernoulli, every activation by name"),
+    "QActivation": Handler(_activation, f"QKeras: {', '.join(_NAMES)}; every activation by name"),
     "QDense": Handler(_layer(core.dense, ("kernel",)), _NOTE, core.dense_weights),
     **{
         f"Q{name}": Handler(
