@@ -1,7 +1,8 @@
 """What is supported, layer by layer: the facts of the last conformance run, and what the backends declare today.
 
-`backends/layers.json` says for each layer how many random models were right or refused, and which operations they need:
-`always`, or in `sometimes` of its configurations. A backend supports a layer when it prints those operations.
+`backends/layers.json` says for each layer how many random models were right or refused, and which `operations` they
+need: all of them together, and the `least` sets of them with which a model was made. A backend prints a layer when it
+prints all operations, and a part of its configurations when it prints one of the least sets.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ IO_TYPES = ("io_parallel", "io_stream")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the conformance run found of a layer. refused: how many models by reason; operations: see above."""
+    """What the conformance run found of a layer. refused: how many models by reason; operations and least: above."""
 
     name: str
     family: str
     right: int
     failed: int
     refused: Mapping[str, int]
-    always: frozenset[str]
-    sometimes: frozenset[str]
+    operations: frozenset[str]
+    least: tuple[frozenset[str], ...]
 
     @property
     def emulated(self) -> str:
@@ -42,13 +43,14 @@ class Facts:
 
     def printed(self, backend: Backend, io_type: str) -> str:
         """Whether a backend prints it with an io type."""
-        if any(not backend.supports(kind, io_type) for kind in self.always):
+        missing = self.missing(backend, io_type)
+        if self.emulated == NO or all(kinds & set(missing) for kinds in self.least):
             return NO
-        return self.emulated if not self.missing(backend, io_type) or self.emulated == NO else PARTLY
+        return PARTLY if missing else self.emulated
 
     def missing(self, backend: Backend, io_type: str) -> list[str]:
         """The operations that some of its configurations need and the backend does not print."""
-        return sorted(kind for kind in self.always | self.sometimes if not backend.supports(kind, io_type))
+        return sorted(kind for kind in self.operations if not backend.supports(kind, io_type))
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def recorded() -> Run:
     layers = {
         name: Facts(
             name, entry["family"], entry["right"], entry["failed"], entry["refused"],
-            frozenset(entry["always"]), frozenset(entry["sometimes"]),
+            frozenset(entry["operations"]), tuple(map(frozenset, entry["least"])),
         )
         for name, entry in data["layers"].items()
     }  # fmt: skip

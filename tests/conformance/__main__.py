@@ -23,7 +23,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
     parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
     parser.add_argument("--json", type=Path, help="write what was found to this file")
-    parser.add_argument("--record", action="store_true", help="make the facts of these layers those of `kbuild layers`")
+    parser.add_argument("--record", action="store_true", help="add what is found to the facts of `kbuild layers`")
     parser.add_argument("case", nargs="*", help="cases by name, such as Dense/keras3/42, instead of drawn ones")
     return parser.parse_args(argv)
 
