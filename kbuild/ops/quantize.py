@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kbuild.fixed import FixedType, FloatArray, IntArray, compact, from_float, shift_left, to_float, union_type, wide
+from kbuild.fixed import (
+    FixedType,
+    FloatArray,
+    IntArray,
+    cast,
+    compact,
+    from_float,
+    shift_left,
+    to_float,
+    union_type,
+    wide,
+)
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import broadcasts, cast_into
@@ -23,6 +34,7 @@ class Quantize(Op):
 
     types: those that occur; None is the type of an element that is always zero. which: indices into `types`, of a
     shape that broadcasts to the input's; None where there is one type for all. The result holds every type exactly.
+    That values leave the range of their types is what the model was trained with: it is no overflow.
     """
 
     types: tuple[FixedType | None, ...]
@@ -76,7 +88,7 @@ class Quantize(Op):
         for of, places in self.places(inputs[0].shape[1:]):
             if of is None:
                 continue
-            part = shift_left(cast_into(x[:, places], types[0].fraction, of, overflow), exact.fraction - of.fraction)
+            part = shift_left(cast(x[:, places], types[0].fraction, of), exact.fraction - of.fraction)
             y = wide(y) if part.dtype == object and y.dtype != object else y
             y[:, places] = part
         return cast_into(compact(y.reshape(inputs[0].shape)), exact.fraction, result, overflow)

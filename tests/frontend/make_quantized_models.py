@@ -185,6 +185,8 @@ def random_model(rng: random.Random, family: str, count: int) -> tuple[Model, li
             continue  # what this library does not take
         if kind == "QBatchNormalization" or (family != "activation" and rng.random() < 0.3):
             chosen = for_values(rng)
+            while kind == "QBatchNormalization" and "(" not in chosen:  # floats differ
+                chosen = for_values(rng)
             y, fine = qkeras.QActivation(chosen)(y), fine and "binary()" not in chosen
         outputs.append(y)
         exact.append(fine)

@@ -1,4 +1,5 @@
-"""Quantized models against what their libraries predict (`make_quantized_models.py`, `make_hgq2_models.py`): equality.
+"""Quantized models against what their libraries predict (`make_quantized_models.py`, `make_hgq_models.py`,
+`make_hgq2_models.py`): equality.
 
 Where float32 itself rounds, the file says so (`exact`), and the result is within what float32 can do.
 """
@@ -26,7 +27,11 @@ from kbuild.passes.context import Context
 from kbuild.passes.pipeline import PIPELINE
 
 DATA = Path(__file__).parent / "data"
-FILES = sorted(p for p in DATA.iterdir() if p.suffix in (".h5", ".keras") and p.name.startswith(("qkeras_", "hgq2_")))
+FILES = sorted(
+    path
+    for path in DATA.iterdir()
+    if path.suffix in (".h5", ".keras") and path.name.startswith(("qkeras_", "hgq_", "hgq2_"))
+)
 SINGLE = 3e-6  # what float32 may differ by, relative to the largest value
 
 
@@ -44,7 +49,7 @@ def typed(graph: Graph, inputs: Mapping[str, np.ndarray]) -> Graph:
 
 
 def test_all_files_are_there() -> None:
-    assert len(FILES) >= 2
+    assert len(FILES) >= 8
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -59,7 +64,7 @@ def test_equal_to_the_library(path: Path) -> None:
     values = emulate.run(fixed, integers).values
     floats = emulate.run_float(graph, inputs)
     exact = golden.get("exact", np.full(len(graph.outputs), True))
-    assert exact.sum() * 2 > len(exact) and len(exact) == len(graph.outputs)
+    assert exact.any() and len(exact) == len(graph.outputs)
     for i, (name, float_name) in enumerate(zip(fixed.outputs, graph.outputs, strict=True)):
         wanted, found = golden[f"y{i}"].astype(np.float64), to_float(values[name], fixed[name].fixed())
         margin = 0.0 if exact[i] else SINGLE * np.abs(wanted).max()

@@ -136,7 +136,10 @@ def _step(node: Node, op: Step, inputs: Sequence[Node], packings: Sequence[Packi
     if any(n != 1 for n in outer[:-1]):
         return None
     rows = op.thresholds.data.reshape(outer[-1] if outer else 1, each)
-    made = replace(op, thresholds=Tensor(rows, op.thresholds.type))
+    values = op.values
+    if len(values.shape) > 1:
+        values = Tensor(values.data.reshape(len(rows), each + 1), values.type)
+    made = replace(op, thresholds=Tensor(rows, op.thresholds.type), values=values)
     if len(rows) == 1:
         return _elementwise(node, made, inputs, packings)
     return _along(made, inputs[0].shape[-1], inputs[0], packings)

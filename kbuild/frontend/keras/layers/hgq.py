@@ -60,7 +60,10 @@ def _fixed_point_quantizer(call: LayerCall) -> Node:
 
 def _unary_lut(call: LayerCall) -> Node:
     """A table over every value of the input's type, in the order of its bits as an unsigned number."""
-    signed, integer, fraction = (n or 0 for n in call.config.integers("kif_in"))
+    widths = tuple(n or 0 for n in call.config.integers("kif_in"))
+    if len(widths) != 3:
+        raise call.error(f"kif_in is {widths}, not three numbers of bits")
+    signed, integer, fraction = widths
     width = signed + integer + fraction
     if not 1 <= width <= 16 or signed not in (0, 1):
         raise call.error(f"kif_in is {(signed, integer, fraction)}; a table has 2 to 65536 entries")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
@@ -297,6 +298,21 @@ def _alone(call: LayerCall) -> Node:
     return call.add(op, call.input) if op is not None else call.input
 
 
-HANDLERS = {f"hgq>{name}": Handler(build, _NOTE, lambda config: ALL) for name, build in _BUILDS.items()} | {
-    "hgq>Quantizer": Handler(_alone, _NOTE, lambda config: ALL)
-}
+_BUILDS["Quantizer"] = _alone
+
+
+def _fitting(build: Build) -> Build:
+    """The layer's variables have no names in the file: what does not fit together is an error of the file."""
+
+    def guarded(call: LayerCall) -> Node:
+        try:
+            return build(call)
+        except UnsupportedModel:
+            raise
+        except (ValueError, IndexError) as error:
+            raise call.error(f"its variables do not fit its configuration ({error}); save the model again") from error
+
+    return guarded
+
+
+HANDLERS = {f"hgq>{name}": Handler(_fitting(build), _NOTE, lambda config: ALL) for name, build in _BUILDS.items()}

@@ -88,6 +88,13 @@ def _quantized_kernel(call: LayerCall, name: str, separate: bool) -> tuple[Float
     return values, factor
 
 
+def _check_kernel(call: LayerCall, name: str) -> None:
+    """A kernel has axes for inputs and outputs; the layer itself checks their sizes."""
+    shape = call.weights[name].shape
+    if len(shape) < 2:
+        raise call.error(f"the weight {name} has shape {shape}; are these the weights of this model?")
+
+
 def _bias(call: LayerCall) -> FloatArray | None:
     if not call.config.flag("use_bias", True):
         return None
@@ -102,8 +109,8 @@ def quantized_weights(call: LayerCall, kernels: tuple[str, ...], separate: bool)
     """All weights of a layer as its quantizers make them. Raises UnsupportedModel."""
     weights, scale = dict(call.weights), None
     for name in kernels:
-        if name in weights:
-            weights[name], scale = _quantized_kernel(call, name, separate)
+        _check_kernel(call, name)
+        weights[name], scale = _quantized_kernel(call, name, separate)
     bias = _bias(call)
     return Quantized(weights if bias is None else weights | {"bias": bias}, scale)
 
@@ -159,6 +166,7 @@ def _folded(inner: Build, kernel: str) -> Build:
     """The kernel and bias with the BatchNormalization folded in, in float32 as in QKeras, and then quantized."""
 
     def build(call: LayerCall) -> Node:
+        _check_kernel(call, kernel)
         depthwise = kernel == "depthwise_kernel"
         values = call.weights[kernel].astype(np.float32)
         outputs = math.prod(values.shape[-2:]) if depthwise else values.shape[-1]

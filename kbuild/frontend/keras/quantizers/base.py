@@ -17,6 +17,7 @@ from kbuild.frontend.keras.quantizers.spelling import Spelled
 from kbuild.frontend.keras.safety import quoted
 
 MOST_BITS = 64
+_LARGEST = 1e9  # number among the arguments of a quantizer
 # Arguments without a meaning in inference, and those that must be as they are by default.
 _WITHOUT_MEANING = {"use_stochastic_rounding", "var_name", "use_ste", "use_variables", "temperature",
                     "use_real_sigmoid", "enable_fast_inference", "name", "dtype"}  # fmt: skip
@@ -93,9 +94,10 @@ _OPTIONAL = ("scale_axis", "relu_upper_bound", "threshold", "max_value")
 
 
 def _checked(config: Config, what: str, name: str, value: Any) -> Any:
-    if isinstance(value, dict) and "value" in value.get("config", {}):  # an array as Keras 3 writes it
-        value = value["config"]["value"]
-    number = isinstance(value, int | float) and math.isfinite(value)
+    inner = value.get("config") if isinstance(value, dict) else None
+    if isinstance(inner, dict) and "value" in inner:  # an array as Keras 3 writes it
+        value = inner["value"]
+    number = isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _LARGEST
     if name == "alpha":
         fine = value is None or value in AUTO if not isinstance(value, list) else _is_array(value)
         fine = fine or number
@@ -117,6 +119,6 @@ def _checked(config: Config, what: str, name: str, value: Any) -> Any:
 
 def _is_array(value: list[Any]) -> bool:
     try:
-        return bool(np.isfinite(np.array(value, dtype=np.float64)).all())
+        return bool((np.abs(np.array(value, dtype=np.float64)) <= _LARGEST).all())
     except (TypeError, ValueError):
         return False

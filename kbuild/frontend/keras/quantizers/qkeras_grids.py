@@ -227,6 +227,8 @@ class QuantizedUlaw(Quantizer):
     name: ClassVar[str] = "quantized_ulaw"
 
     def function(self) -> Function:
+        if self.u <= 0:
+            raise Refused(f"u is {self.u}, not above 0")
         m, unit = 2 ** (_few(self.bits) - 1), 2.0**self.integer
         thresholds, values = [], []
         for j in range(m + 1):
