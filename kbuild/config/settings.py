@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SOFTMAX_ALONE = ("Stable", "Argmax", "Legacy")  # strategies that are nothing but implementations of softmax
 SOFTMAX_IMPLEMENTATIONS = ("stable", "latency", "argmax", "legacy")
 CONV_IMPLEMENTATIONS = ("im2col", "winograd", "combination")
 
@@ -32,7 +33,8 @@ class LayerInfo:
     """A layer of a model, as far as settings are concerned.
 
     `variables` are the names that Precision may use for it (`weight`, `bias`, `accum`, `result` …); `aliases` other
-    layer names that mean it; `type_aliases` other type names that mean its class (a QDense is also a Dense).
+    layer names that mean it; `type_aliases` other type names that mean its class (a QDense is also a Dense); `softmax`
+    the softmax that alone reads its result.
     """
 
     name: str
@@ -40,6 +42,7 @@ class LayerInfo:
     variables: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     type_aliases: tuple[str, ...] = ()
+    softmax: str | None = None
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -111,7 +114,7 @@ def resolve_settings(recipe: Recipe, layers: Sequence[LayerInfo]) -> dict[str, L
     matcher = _Matcher(recipe, layers)
     problems = matcher.problems()
     raise_problems(problems)
-    return {layer.name: _resolve(layer, matcher.levels(layer), recipe) for layer in layers}
+    return {layer.name: _resolve(layer, matcher.levels(layer), matcher.before(layer), recipe) for layer in layers}
 
 
 class _Matcher:
@@ -135,6 +138,10 @@ class _Matcher:
         by_type = [types[name.casefold()] for name in layer.types if name.casefold() in types]
         return [*self._by_name[layer.name], *by_type, self._hls.model]
 
+    def before(self, softmax: LayerInfo) -> list[LayerRules]:
+        """Rules by name of layers whose result only this softmax reads: their `Strategy: Stable` means it."""
+        return [rules for layer in self._layers if layer.softmax == softmax.name for rules in self._by_name[layer.name]]
+
     def problems(self) -> list[Problem]:
         """Everything in HLSConfig that does not fit the model."""
         problems = list(self._unknown)
@@ -144,7 +151,7 @@ class _Matcher:
                 message = f"this is the layer {layer.name}, which {first.key} sets too; delete one of the two"
                 problems.append(Problem(second.place, second.key, message))
             for rules in self._by_name[layer.name]:
-                problems += _misfits(rules, [layer], f"the layer {layer.name}")
+                problems += _misfits(rules, [layer], f"the layer {layer.name}", layer.softmax is not None)
         spelled: dict[str, LayerRules] = {}
         for name, rules in self._hls.layer_type.items():
             first = spelled.setdefault(name.casefold(), rules)
@@ -184,7 +191,9 @@ class _Matcher:
         return f"the model has no layer of this type; {remedy}"
 
 
-def _misfits(rules: LayerRules, layers: Sequence[LayerInfo], whose: str) -> list[Problem]:
+def _misfits(
+    rules: LayerRules, layers: Sequence[LayerInfo], whose: str, before_softmax: bool = False
+) -> list[Problem]:
     """Variables and implementations that none of the layers has."""
     problems = []
     variables = list(dict.fromkeys(variable for layer in layers for variable in layer.variables))
@@ -196,7 +205,8 @@ def _misfits(rules: LayerRules, layers: Sequence[LayerInfo], whose: str) -> list
             message = f"{whose} has no variable {name}; {remedy}"
             problems.append(Problem(setting.place, setting.key, message))
     strategy = rules.strategy
-    if strategy and strategy.value in ("Stable", "Argmax", "Legacy") and not any(map(_is_softmax, layers)):
+    fits = before_softmax or any(map(_is_softmax, layers))
+    if strategy and strategy.value in _SOFTMAX_ALONE and not fits:
         message = f"{strategy.value} is for softmax, which {whose} is not; write Latency, Resource or Unrolled"
         problems.append(Problem(strategy.place, strategy.key, message))
     chosen = rules.implementation
@@ -223,7 +233,9 @@ def _implementations(layer: LayerInfo) -> tuple[str, ...]:
     return CONV_IMPLEMENTATIONS if any("conv" in kind.casefold() for kind in layer.types) else ()
 
 
-def _resolve(layer: LayerInfo, levels: Sequence[LayerRules], recipe: Recipe) -> LayerSettings:
+def _resolve(
+    layer: LayerInfo, levels: Sequence[LayerRules], before: Sequence[LayerRules], recipe: Recipe
+) -> LayerSettings:
     def pick(get: Callable[[LayerRules], Setting[T] | None], default: Setting[T]) -> Setting[T]:
         return next((found for rules in levels if (found := get(rules)) is not None), default)
 
@@ -239,7 +251,7 @@ def _resolve(layer: LayerInfo, levels: Sequence[LayerRules], recipe: Recipe) -> 
         reuse_factor=reuse,
         strategy=_strategy(layer, levels),
         table_size=maybe(lambda rules: rules.table_size),
-        implementation=_implementation(layer, levels),
+        implementation=_implementation(layer, levels, before),
         parallelization_factor=pick(lambda rules: rules.parallelization_factor, Setting(1)),
         conv_implementation=pick(lambda rules: rules.conv_implementation, Setting("LineBuffer")),
         recurrent_reuse_factor=pick(lambda rules: rules.recurrent_reuse_factor, reuse),
@@ -275,14 +287,23 @@ def _means_implementation(layer: LayerInfo, rules: LayerRules, model: LayerRules
 def _strategy(layer: LayerInfo, levels: Sequence[LayerRules]) -> Setting[str]:
     model = levels[-1]
     for rules in levels:
-        if rules.strategy is not None and not _means_implementation(layer, rules, model):
-            return rules.strategy
+        strategy = rules.strategy
+        if strategy is None or (layer.softmax is not None and strategy.value in _SOFTMAX_ALONE):
+            continue
+        if not _means_implementation(layer, rules, model):
+            return strategy
     return Setting("Latency")
 
 
-def _implementation(layer: LayerInfo, levels: Sequence[LayerRules]) -> Setting[str | None]:
+def _implementation(
+    layer: LayerInfo, levels: Sequence[LayerRules], before: Sequence[LayerRules]
+) -> Setting[str | None]:
     possible = _implementations(layer)
-    for rules in levels:
+    for rules in (*levels[:-1], *before, levels[-1]):
+        if rules in before:
+            if (given := rules.strategy) is not None and given.value in _SOFTMAX_ALONE:
+                return Setting(given.value.lower(), given.origin, given.key, given.place)
+            continue
         chosen = rules.implementation
         if chosen is not None and chosen.value in possible:
             return Setting(chosen.value, chosen.origin, chosen.key, chosen.place)

@@ -50,11 +50,26 @@ class Context:
 def layer_infos(graph: Graph) -> list[LayerInfo]:
     """The layers of a graph fresh from the front end, with the precision variables of all their nodes."""
     found: dict[str, LayerInfo] = {}
+    softmax = _softmax_readers(graph)
     for node in graph:
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
         aliases = ("Softmax",) if node.op.kind == "softmax" and node.layer.class_name != "Softmax" else ()
         found[node.layer.name] = LayerInfo(
-            node.layer.name, node.layer.class_name, tuple(dict.fromkeys(variables)), type_aliases=aliases
+            node.layer.name,
+            node.layer.class_name,
+            tuple(dict.fromkeys(variables)),
+            type_aliases=aliases,
+            softmax=softmax.get(node.layer.name),
         )
     return list(found.values())
+
+
+def _softmax_readers(graph: Graph) -> dict[str, str]:
+    """Layers whose result nothing but a softmax reads, with the name of the softmax."""
+    found: dict[str, str] = {}
+    for node in graph:
+        users = graph.users[node.name]
+        if len(users) == 1 and users[0].op.kind == "softmax" and node.name not in graph.outputs:
+            found[node.layer.name] = users[0].layer.name
+    return found

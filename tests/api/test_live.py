@@ -166,10 +166,12 @@ def test_the_models_type_reaches_weights_and_inputs_of_a_generated_configuration
 
 
 def test_strategy_stable_is_the_softmaxs_implementation(keras: Any) -> None:
-    config = {"LayerName": {"class_softmax": {"Strategy": "Stable"}}}
-    hls = kbuild.converters.convert_from_keras_model(small(keras), hls_config=config)
-    assert hls.get_layer("class_softmax").attributes["implementation"] == "stable"
-    with pytest.raises(kbuild.RecipeError, match="Stable is for softmax"):
+    for layer, word in (("class_softmax", "Stable"), ("class_softmax", "Legacy"), ("class", "Argmax")):
+        config = {"LayerName": {layer: {"Strategy": word}}}
+        hls = kbuild.converters.convert_from_keras_model(small(keras), hls_config=config)
+        assert hls.get_layer("class_softmax").attributes["implementation"] == word.lower()
+        assert hls.get_layer("class").attributes["strategy"].lower() == "latency"
+    with pytest.raises(kbuild.RecipeError, match="Stable is for softmax, which the layer hidden is not"):
         kbuild.converters.convert_from_keras_model(
             small(keras), hls_config={"LayerName": {"hidden": {"Strategy": "Stable"}}}
         )

@@ -165,6 +165,31 @@ def test_strategy_of_a_softmax(
     assert settings.strategy.value == strategy
 
 
+BEFORE = (
+    LayerInfo("out", "Dense", WEIGHTED, softmax="probabilities"),
+    LayerInfo("probabilities", "Softmax", ("result",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "own", "implementation", "strategy"),
+    [
+        ({"Strategy": "Stable"}, {}, "stable", "Latency"),
+        ({"Strategy": "Argmax"}, {"Implementation": "legacy"}, "legacy", "Latency"),
+        ({"Strategy": "Resource"}, {}, "legacy", "Resource"),
+    ],
+)
+def test_strategy_of_the_layer_before_a_softmax(
+    folder: Path, before: dict[str, Any], own: dict[str, Any], implementation: str, strategy: str
+) -> None:
+    rules_of = {"out": before, "probabilities": own}
+    found = resolve_settings(recipe(folder, Model={"Implementation": "legacy"}, LayerName=rules_of), BEFORE)
+    assert found["probabilities"].implementation.value == implementation
+    assert found["out"].strategy.value == strategy
+    with pytest.raises(RecipeError, match="Stable is for softmax, which a layer of type Dense is not"):
+        resolve_settings(recipe(folder, LayerType={"Dense": {"Strategy": "Stable"}}), BEFORE)
+
+
 def test_names_of_other_case_and_aliases(folder: Path) -> None:
     config = recipe(folder, LayerType={"batchnormalization": {"Trace": True}}, LayerName={"FC1": {"Trace": True}})
     resolved = resolve_settings(config, LAYERS)
