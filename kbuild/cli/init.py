@@ -37,6 +37,7 @@ def run(given: argparse.Namespace) -> int:
 
     if (given.model is None) == (given.from_hls4ml is None):
         raise RecipeError("give the file of a model, or --from-hls4ml with a configuration")
+    files = {} if given.model is None else _model_files(given.model)
     target: Path = given.output
     if target.exists():
         raise RecipeError(f"{target} is there already; remove it, or write another with -o")
@@ -47,7 +48,6 @@ def run(given: argparse.Namespace) -> int:
         for remark in remarks:
             print(remark)
     else:
-        files = _model_files(given.model)
         graph = read_model(files.get("KerasJson"), files.get("KerasH5"), files.get("KerasModel"), "model")
         text = recipe_text(graph, files, target.absolute().parent)
     _write(target, text)
