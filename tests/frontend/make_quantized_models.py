@@ -200,7 +200,7 @@ def randomize(model: Model, rng: np.random.Generator) -> None:
         values = []
         for weight in layer.weights:
             drawn = rng.normal(0, 0.8, weight.shape)
-            if "variance" in weight.name:
+            if "variance" in weight.name or "gamma" in weight.name:  # a gamma of nearly 0 is lost in float32
                 drawn = rng.uniform(0.3, 3.0, weight.shape)
             values.append(np.asarray(-1, np.int64) if "iteration" in weight.name else drawn.astype(np.float32))
         if values:

@@ -125,3 +125,20 @@ def test_mutated_batch_normalization(tmp_path: Path) -> None:
                 archive.writestr(name, json.dumps(config) if name == "config.json" else content)
         read += survives(lambda: read_model(None, None, path, "fuzz"))
     assert 0 < read < ROUNDS
+
+
+@pytest.mark.parametrize("name", ["qkeras_activation_1", "qkeras_dense_1", "qkeras_convolution_1", "hgq2_0"])
+def test_mutated_quantized_models(tmp_path: Path, name: str) -> None:
+    rng = random.Random(name)
+    with zipfile.ZipFile(DATA / f"{name}.keras") as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    path = tmp_path / "model.keras"
+    read = 0
+    for _ in range(ROUNDS // 8):
+        config = json.loads(members["config.json"])
+        mutate(config["config"], rng)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(member, json.dumps(config) if member == "config.json" else content)
+        read += survives(lambda: read_model(None, None, path, "fuzz"))
+    assert 0 < read < ROUNDS // 8
