@@ -381,10 +381,11 @@ def changed(**changes: Any) -> Config:
         ),
         (
             functional(X, layer("Activation", "fc", "x", activation="step")),
-            'the layer "fc" (Activation): no activation "step"; there are celu, elu, exponential, gelu, '
-            "hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu, "
-            "sigmoid, silu, soft_shrink, softmax, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, swish, "
-            "tanh, tanh_shrink",
+            'the layer "fc" (Activation): no activation "step"; '
+            "there are binary_sigmoid, binary_tanh, celu, elu, exponential, gelu, hard_sigmoid, hard_silu, "
+            "hard_swish, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu1, relu6, selu, "
+            "sigmoid, silu, soft_shrink, softmax, softplus, softsign, sparse_plus, sparse_sigmoid, "
+            "squareplus, swish, tanh, tanh_shrink, ternary_tanh",
         ),
         (
             functional(X, layer("Reshape", "fc", "x", target_shape=[2, -1])),
