@@ -37,7 +37,7 @@ from kbuild.parallel import PART, mapped, parts
 Pair = tuple[NDArray[Any], NDArray[Any]]
 _TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
 _PRODUCTS = 1 << 18  # of so many at once OpenBLAS makes no parts for threads
-_ROWS = 32  # fewer at a time are no matter for BLAS
+_ROWS, _COLUMNS = 8, 8  # of so few at a time it is as fast as of many
 _BLOCK = 1 << 16  # weights, or sums of products that are rounded one by one, that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
@@ -139,23 +139,31 @@ def _integers(x: IntArray) -> IntArray:
 
 
 def matmul(x: IntArray, w: IntArray) -> IntArray:
-    """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider."""
+    """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider.
+
+    x may be what `operand` made of it.
+    """
+    if x.dtype == np.float64:
+        return _blas(x, w.astype(np.float64)).astype(np.int64)
     bits = _sum_bits(x, w)
     if bits <= FLOAT64_BITS:
-        return _blas(x.astype(np.float64, copy=False), w.astype(np.float64)).astype(np.int64)
+        return _blas(x.astype(np.float64), w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
         return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
-    return compact(np.asarray(wide(_integers(x)) @ wide(w)))
+    return compact(np.asarray(wide(x) @ wide(w)))
 
 
 def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
-    """x @ w; for a small w of some rows at a time: BLAS would start threads, and the emulator has its own."""
-    step = _PRODUCTS // max(w.shape[-2] * w.shape[-1], 1)
-    if step < _ROWS or x.shape[-2] <= step:
+    """x @ w in parts for which BLAS starts no threads, since the emulator has its own; all at once beyond 4096 terms."""
+    terms, outputs = w.shape[-2:]
+    columns = min(outputs, _PRODUCTS // (_ROWS * max(terms, 1)))
+    rows = _PRODUCTS // max(terms * columns, 1)
+    if columns < min(outputs, _COLUMNS) or x.shape[-2] <= rows and columns == outputs:
         return np.asarray(x @ w)
-    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1]))
-    for rows in parts(x.shape[-2], step):
-        np.matmul(x[..., rows, :], w, out=sums[..., rows, :])
+    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], outputs))
+    for n in parts(outputs, columns):
+        for row in parts(x.shape[-2], rows):
+            np.matmul(x[..., row, :], w[..., n], out=sums[..., row, n])
     return sums
 
 
