@@ -43,7 +43,10 @@ def convert(
     for settings in config["LayerName"].values():
         settings["Strategy"] = strategy
         # The default stands for weights and activations only: accumulators and results would get types of their own.
-        settings["Precision"] = dict.fromkeys(settings["Precision"], PRECISION)
+        # The accumulator of a pooling, which has no weights, may keep the one that holds its whole sum.
+        same = {"weight", "bias", "recurrent_weight", "recurrent_bias", "result"}
+        same |= {"accum"} if "weight" in settings["Precision"] else set()
+        settings["Precision"] |= dict.fromkeys(same & settings["Precision"].keys(), PRECISION)
     for layer, factor in (reuse or {}).items():
         config["LayerName"][layer]["ReuseFactor"] = factor
     return hls4ml.converters.convert_from_keras_model(

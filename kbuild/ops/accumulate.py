@@ -154,11 +154,11 @@ def matmul(x: IntArray, w: IntArray) -> IntArray:
 
 
 def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
-    """x @ w in parts for which BLAS starts no threads, since the emulator has its own; all at once beyond 4096 terms."""
+    """x @ w in parts for which BLAS starts no threads: the emulator has its own. Beyond 4096 terms all at once."""
     terms, outputs = w.shape[-2:]
     columns = min(outputs, _PRODUCTS // (_ROWS * max(terms, 1)))
     rows = _PRODUCTS // max(terms * columns, 1)
-    if columns < min(outputs, _COLUMNS) or x.shape[-2] <= rows and columns == outputs:
+    if columns < min(outputs, _COLUMNS) or (x.shape[-2] <= rows and columns == outputs):
         return np.asarray(x @ w)
     sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], outputs))
     for n in parts(outputs, columns):
