@@ -42,12 +42,14 @@ def build(graph: Graph, folder: Path, *, io_type: str = "io_parallel", project: 
 
     Raises MissingTool without a compiler, StageError with the compiler's first error.
     """
-    for path, text in sources(graph, io_type).items():
+    texts = sources(graph, io_type)
+    for path, text in texts.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, text)
-    return compile_shared([folder / "csim.cpp"], folder / LIBRARY, build_dir=folder, log_dir=folder,
-                          options=OPTIONS, project=project)
+    return compile_shared([folder / path for path in texts if path.endswith(".cpp")], folder / LIBRARY,
+                          build_dir=folder, log_dir=folder, options=OPTIONS, jobs=os.cpu_count() or 1,
+                          project=project)  # fmt: skip
 
 
 class CSim:
