@@ -91,7 +91,7 @@ def over_rows(summands: Callable[[slice], Pair], shape: tuple[int, ...]) -> Pair
 def operand(x: IntArray, x_type: FixedType, weight: Tensor, accum: FixedType) -> IntArray:
     """x as `accumulate` multiplies it fastest: as float64 where products need no rounding and their sums are exact."""
     unrounded = x_type.fraction + weight.fixed().fraction <= accum.fraction
-    return x.astype(np.float64) if unrounded and _sum_bits(x, weight.data) <= FLOAT64_BITS else x
+    return x.astype(np.float64) if unrounded and _least_sum_bits(x, x_type, weight) <= FLOAT64_BITS else x
 
 
 def accumulate(
@@ -111,7 +111,8 @@ def accumulate(
     # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
     # that needs no rounding may be summed before it is shifted.
     if shift <= 0:
-        sums = _add(shift_left(matmul(x, weight.data), -shift), start)
+        bits = _least_sum_bits(x, x_type, weight)
+        sums = _add(shift_left(matmul(x, weight.data, bits), -shift), start, bits - shift)
     else:
         sums = _rounding(_integers(x), weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
@@ -134,23 +135,28 @@ def _sum_bits(x: IntArray, w: IntArray) -> int:
     return bits_of(x) + bits_of(w) + max(int(w.shape[-2]) - 1, 0).bit_length()
 
 
+def _least_sum_bits(x: IntArray, x_type: FixedType, weight: Tensor) -> int:
+    """The same for any x of its type; for these very values where that is too much for float64."""
+    terms = max(int(weight.shape[-2]) - 1, 0)
+    bits = x_type.width + weight.bits + terms.bit_length()
+    return bits if bits <= FLOAT64_BITS else _sum_bits(x, weight.data)
+
+
 def _integers(x: IntArray) -> IntArray:
     return x.astype(np.int64) if x.dtype == np.float64 else x
 
 
-def matmul(x: IntArray, w: IntArray) -> IntArray:
+def matmul(x: IntArray, w: IntArray, bits: int | None = None) -> IntArray:
     """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider.
 
-    x may be what `operand` made of it.
+    `bits` are magnitude bits that every partial sum fits, where they are known. x may be what `operand` made of it.
     """
-    if x.dtype == np.float64:
-        return _blas(x, w.astype(np.float64)).astype(np.int64)
-    bits = _sum_bits(x, w)
+    bits = _sum_bits(x, w) if bits is None else bits
     if bits <= FLOAT64_BITS:
-        return _blas(x.astype(np.float64), w.astype(np.float64)).astype(np.int64)
+        return _blas(x.astype(np.float64, copy=False), w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
         return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
-    return compact(np.asarray(wide(x) @ wide(w)))
+    return compact(np.asarray(wide(_integers(x)) @ wide(w)))
 
 
 def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
@@ -167,8 +173,9 @@ def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
     return sums
 
 
-def _add(sums: IntArray, start: IntArray) -> IntArray:
-    if sums.dtype != object and start.dtype != object and max(bits_of(sums), bits_of(start)) < INT64_BITS:
+def _add(sums: IntArray, start: IntArray, bits: int) -> IntArray:
+    """The sums, which fit `bits` magnitude bits, and the bias."""
+    if sums.dtype != object and start.dtype != object and max(bits, bits_of(start)) < INT64_BITS:
         return sums + start
     return compact(wide(sums) + wide(start))
 
