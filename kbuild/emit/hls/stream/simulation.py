@@ -17,7 +17,7 @@ from kbuild.emit.hls.stream.text import call, function, kept_arrays
 from kbuild.ir import Graph
 
 HEADERS = ("stream/packets.h",)
-_PROCESSES, _FILES = 12, 4  # so many processes are worth a file, which has all types and configurations to read again
+_PROCESSES, _FILES = 10, 4  # so many processes are worth a file, which has all types and configurations to read again
 _INCLUDE = '#include "csim.h"\n'
 
 
