@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+COMPARED = 64  # samples of which both sides' outputs are compared
 
 def best(run: Callable[[], object], repeats: int) -> float:
     seconds = []
@@ -44,14 +45,23 @@ class Model:
         return floats(self.graph, self.engine.run(integers, [output]))[output]
 
 
-def csim(recipe: str, other_weights: str, data: str, samples: int) -> dict[str, float]:
-    """Seconds to compile with an empty cache and again for other weights; samples a second of the C simulation."""
-    model, other = Model(recipe), Model(other_weights)
-    compile_seconds = best(lambda: model.start("csim"), 1)
-    recompile_seconds = best(lambda: other.start("csim"), 1)
+def csim(
+    recipe: str, data: str, samples: int, other_weights: str | None = None, outputs: str | None = None
+) -> dict[str, float]:
+    """Seconds to compile with an empty cache, and samples a second of the C simulation.
+
+    `other_weights` is a recipe with other weights, which is compiled, too. The values of the first samples go to the
+    file `outputs`.
+    """
+    model = Model(recipe)
+    result = {"compile": best(lambda: model.start("csim"), 1)}
+    if other_weights:
+        other = Model(other_weights)
+        result["recompile"] = best(lambda: other.start("csim"), 1)
     x = inputs(data, samples)
-    speed = samples / best(lambda: model.predict(x), 3)
-    return {"compile": compile_seconds, "samples_per_second": speed, "recompile": recompile_seconds}
+    if outputs:
+        np.save(outputs, model.predict(x[:COMPARED]).reshape(min(samples, COMPARED), -1))
+    return result | {"samples_per_second": samples / best(lambda: model.predict(x), 3)}
 
 
 def emulate(recipe: str, data: str, samples: int) -> dict[str, float]:

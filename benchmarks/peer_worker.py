@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 PRECISION = "fixed<16,6>"
+COMPARED = 64  # samples of which both sides' outputs are compared
 
 
 def load(architecture: str, weights: str) -> Any:
@@ -27,15 +28,29 @@ def load(architecture: str, weights: str) -> Any:
     return model
 
 
-def convert(architecture: str, weights: str, output: str) -> Any:
+def convert(
+    architecture: str, weights: str, output: str, io_type: str = "io_parallel", strategy: str = "Latency",
+    reuse: dict[str, int] | None = None,
+) -> Any:
+    """`reuse` has the reuse factors that are not 1, by layer."""
     import hls4ml
 
     model = load(architecture, weights)
     config = hls4ml.utils.config_from_keras_model(
         model, granularity="name", backend="Vitis", default_precision=PRECISION, default_reuse_factor=1
     )
+    config["Model"]["Strategy"] = strategy
+    for settings in config["LayerName"].values():
+        settings["Strategy"] = strategy
+        # The default stands for weights and activations only: accumulators and results would get types of their own.
+        # The accumulator of a pooling, which has no weights, may keep the one that holds its whole sum.
+        same = {"weight", "bias", "recurrent_weight", "recurrent_bias", "result"}
+        same |= {"accum"} if "weight" in settings["Precision"] else set()
+        settings["Precision"] |= dict.fromkeys(same & settings["Precision"].keys(), PRECISION)
+    for layer, factor in (reuse or {}).items():
+        config["LayerName"][layer]["ReuseFactor"] = factor
     return hls4ml.converters.convert_from_keras_model(
-        model, hls_config=config, output_dir=output, backend="Vitis", io_type="io_parallel"
+        model, hls_config=config, output_dir=output, backend="Vitis", io_type=io_type
     )
 
 
@@ -54,10 +69,13 @@ def emit(architecture: str, weights: str, output: str) -> dict[str, float]:
     return {}
 
 
-def csim(architecture: str, weights: str, output: str, data: str, samples: int) -> dict[str, float]:
-    hls_model = convert(architecture, weights, output)
+def csim(output: str, data: str, samples: int, outputs: str | None = None, **model: Any) -> dict[str, float]:
+    """Seconds to compile, samples a second; the values of the first samples go to the file `outputs`."""
+    hls_model = convert(output=output, **model)
     compile_seconds = best(hls_model.compile, 1)
     x = inputs(data, samples)
+    if outputs:
+        np.save(outputs, hls_model.predict(x[:COMPARED]).reshape(min(samples, COMPARED), -1))
     return {"compile": compile_seconds, "samples_per_second": samples / best(lambda: hls_model.predict(x), 3)}
 
 

@@ -17,20 +17,39 @@ WIDE = [512, 2048, 2048, 2048, 512]  # 10.5 million weights
 
 
 @dataclass(frozen=True)
-class Mlp:
-    """`KERAS_3layer` of the published models: a 16-64-32-32-5 jet tagger."""
+class Keras:
+    """A network as Keras 2 stores it, and an `.npz` with its inputs, `x0`."""
 
     architecture: Path
     weights: Path
     data: Path
 
 
-def published_mlp(models: Path) -> Mlp:
+def published_mlp(models: Path) -> Keras:
+    """`KERAS_3layer`: a 16-64-32-32-5 jet tagger."""
     folder = models / "KERAS_3layer"
-    return Mlp(folder / "KERAS_3layer.json", folder / "KERAS_3layer_weights.h5", folder / "golden.npz")
+    return Keras(folder / "KERAS_3layer.json", folder / "KERAS_3layer_weights.h5", folder / "golden.npz")
 
 
-def other_weights(mlp: Mlp, folder: Path) -> Path:
+def keras_network(folder: Path, name: str) -> Keras:
+    """One of the networks that `peer_models.py` has made in a folder."""
+    return Keras(*(folder / f"{name}.{suffix}" for suffix in ("json", "h5", "npz")))
+
+
+def row_at_a_time(network: Keras) -> dict[str, int]:
+    """Reuse factors, by layer, with which each step takes one row of the layer's weights: one input for all outputs."""
+    found: dict[str, int] = {}
+
+    def see(path: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and path.endswith("/kernel:0"):
+            found[path.split("/")[-2]] = int(np.prod(item.shape[:-1]))
+
+    with h5py.File(network.weights) as file:
+        file.visititems(see)
+    return found
+
+
+def other_weights(mlp: Keras, folder: Path) -> Path:
     """The weights file with every weight changed a little."""
     path = folder / "other_weights.h5"
     shutil.copyfile(mlp.weights, path)

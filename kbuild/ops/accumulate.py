@@ -37,7 +37,7 @@ from kbuild.parallel import PART, mapped, parts
 Pair = tuple[NDArray[Any], NDArray[Any]]
 _TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
 _PRODUCTS = 1 << 18  # of so many at once OpenBLAS makes no parts for threads
-_ROWS = 32  # fewer at a time are no matter for BLAS
+_ROWS, _COLUMNS = 8, 8  # of so few at a time it is as fast as of many
 _BLOCK = 1 << 16  # weights, or sums of products that are rounded one by one, that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
@@ -91,7 +91,7 @@ def over_rows(summands: Callable[[slice], Pair], shape: tuple[int, ...]) -> Pair
 def operand(x: IntArray, x_type: FixedType, weight: Tensor, accum: FixedType) -> IntArray:
     """x as `accumulate` multiplies it fastest: as float64 where products need no rounding and their sums are exact."""
     unrounded = x_type.fraction + weight.fixed().fraction <= accum.fraction
-    return x.astype(np.float64) if unrounded and _sum_bits(x, weight.data) <= FLOAT64_BITS else x
+    return x.astype(np.float64) if unrounded and _least_sum_bits(x, x_type, weight) <= FLOAT64_BITS else x
 
 
 def accumulate(
@@ -111,7 +111,8 @@ def accumulate(
     # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
     # that needs no rounding may be summed before it is shifted.
     if shift <= 0:
-        sums = _add(shift_left(matmul(x, weight.data), -shift), start)
+        bits = _least_sum_bits(x, x_type, weight)
+        sums = _add(shift_left(matmul(x, weight.data, bits), -shift), start, bits - shift)
     else:
         sums = _rounding(_integers(x), weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
@@ -134,13 +135,23 @@ def _sum_bits(x: IntArray, w: IntArray) -> int:
     return bits_of(x) + bits_of(w) + max(int(w.shape[-2]) - 1, 0).bit_length()
 
 
+def _least_sum_bits(x: IntArray, x_type: FixedType, weight: Tensor) -> int:
+    """The same for any x of its type; for these very values where that is too much for float64."""
+    terms = max(int(weight.shape[-2]) - 1, 0)
+    bits = x_type.width + weight.bits + terms.bit_length()
+    return bits if bits <= FLOAT64_BITS else _sum_bits(x, weight.data)
+
+
 def _integers(x: IntArray) -> IntArray:
     return x.astype(np.int64) if x.dtype == np.float64 else x
 
 
-def matmul(x: IntArray, w: IntArray) -> IntArray:
-    """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider."""
-    bits = _sum_bits(x, w)
+def matmul(x: IntArray, w: IntArray, bits: int | None = None) -> IntArray:
+    """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider.
+
+    `bits` are magnitude bits that every partial sum fits, where they are known. x may be what `operand` made of it.
+    """
+    bits = _sum_bits(x, w) if bits is None else bits
     if bits <= FLOAT64_BITS:
         return _blas(x.astype(np.float64, copy=False), w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
@@ -149,18 +160,22 @@ def matmul(x: IntArray, w: IntArray) -> IntArray:
 
 
 def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
-    """x @ w; for a small w of some rows at a time: BLAS would start threads, and the emulator has its own."""
-    step = _PRODUCTS // max(w.shape[-2] * w.shape[-1], 1)
-    if step < _ROWS or x.shape[-2] <= step:
+    """x @ w in parts for which BLAS starts no threads: the emulator has its own. Beyond 4096 terms all at once."""
+    terms, outputs = w.shape[-2:]
+    columns = min(outputs, _PRODUCTS // (_ROWS * max(terms, 1)))
+    rows = _PRODUCTS // max(terms * columns, 1)
+    if columns < min(outputs, _COLUMNS) or (x.shape[-2] <= rows and columns == outputs):
         return np.asarray(x @ w)
-    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1]))
-    for rows in parts(x.shape[-2], step):
-        np.matmul(x[..., rows, :], w, out=sums[..., rows, :])
+    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], outputs))
+    for n in parts(outputs, columns):
+        for row in parts(x.shape[-2], rows):
+            np.matmul(x[..., row, :], w[..., n], out=sums[..., row, n])
     return sums
 
 
-def _add(sums: IntArray, start: IntArray) -> IntArray:
-    if sums.dtype != object and start.dtype != object and max(bits_of(sums), bits_of(start)) < INT64_BITS:
+def _add(sums: IntArray, start: IntArray, bits: int) -> IntArray:
+    """The sums, which fit `bits` magnitude bits, and the bias."""
+    if sums.dtype != object and start.dtype != object and max(bits, bits_of(start)) < INT64_BITS:
         return sums + start
     return compact(wide(sums) + wide(start))
 

@@ -66,16 +66,20 @@ class Lstm(Recurrent):
         h, c = state
         to_h, to_c = self.state_types()
         accum, recurrent_accum = self.sums()
-        total, _ = exact.add(a, accum.fraction, self.recurrent(h, overflow), recurrent_accum.fraction)
+        r, widths = self.recurrent(h, overflow), (accum.width, recurrent_accum.width)
+        total, _ = exact.add(a, accum.fraction, r, recurrent_accum.fraction, widths)
         before = self.sum_type()
         i, f, g, o = np.split(total, 4, axis=-1)
         (i, of), (f, _), (o, _) = (self.applied(self.gate(), q, before) for q in (i, f, o))
         g, of_g = self.applied(self.act(), g, before)
-        kept, added = exact.multiply(f, c), exact.multiply(i, g)
-        total, fraction = exact.add(kept, of.fraction + to_c.fraction, added, of.fraction + of_g.fraction)
+        kept = exact.multiply(f, c, (of.width, to_c.width))
+        added = exact.multiply(i, g, (of.width, of_g.width))
+        widths = (of.width + to_c.width, of.width + of_g.width)
+        total, fraction = exact.add(kept, of.fraction + to_c.fraction, added, of.fraction + of_g.fraction, widths)
         c = cast_into(total, fraction, to_c, overflow)
         shown, of_shown = self.applied(self.act_cell(), c, to_c)
-        return cast_into(exact.multiply(o, shown), of.fraction + of_shown.fraction, to_h, overflow), c
+        h = exact.multiply(o, shown, (of.width, of_shown.width))
+        return cast_into(h, of.fraction + of_shown.fraction, to_h, overflow), c
 
     def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
         h, c = state

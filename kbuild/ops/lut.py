@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from kbuild.fixed import FixedType, FloatArray, IntArray, type_for
+from kbuild.fixed import FixedType, FloatArray, IntArray, cast_counting, type_for
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
@@ -63,8 +63,12 @@ class Lut(Op):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         table = self.made()
-        index = index_of(inputs[0], self.offset, self.shift, table.data.size)
-        return cast_into(table.data[index], table.fixed().fraction, result, overflow)
+        index = index_of(inputs[0], self.offset, self.shift, table.data.size, types[0].width)
+        if table.data.size <= index.size:  # the cast of an entry is the same for every value that finds it
+            entries, lost = cast_counting(table.data, table.fixed().fraction, result)
+            if not lost:
+                return entries.take(index)
+        return cast_into(table.data.take(index), table.fixed().fraction, result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         if self.function == GIVEN:

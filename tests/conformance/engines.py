@@ -73,12 +73,14 @@ def _failures(trials: Sequence[Trial]) -> list[tuple[Trial, str]]:
 
 def _run(graph: Graph, inputs: dict[str, IntArray], io_type: str, folder: Path) -> dict[str, IntArray]:
     """Every value; with streams all processes run beside each other, on FIFOs as deep as those of the design."""
-    for path, text in csim.sources(graph, io_type).items():
+    texts = csim.sources(graph, io_type)
+    for path, text in texts.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     library = folder / csim.LIBRARY
-    compile_shared([folder / "csim.cpp"], library, build_dir=folder, log_dir=folder, options=OPTIONS)
+    compiled = [folder / path for path in texts if path.endswith(".cpp")]
+    compile_shared(compiled, library, build_dir=folder, log_dir=folder, options=OPTIONS)
     names = [node.name for node in graph]
     if io_type == "io_stream":
         return StreamCSim(library, graph, threads=1).run_bounded(inputs, names).values

@@ -207,6 +207,16 @@ def test_many_samples_in_threads_and_with_other_weights(threads: int, tmp_path: 
     assert same(found[name], emulate.run(second, inputs).values[name])
 
 
+def test_a_large_design_is_compiled_in_parts() -> None:
+    def compiled(graph: Graph) -> list[str]:
+        return [path for path in csim.sources(graph, "io_stream") if path.endswith(".cpp")]
+
+    assert compiled(residual()) == ["csim.cpp"]
+    seed, widths, more = GRAPHS[2]
+    large = random_graph(seed, NODES, widths=widths, spatial=more, sequence=more)
+    assert compiled(large) == ["csim.cpp", "part_0.cpp", "part_1.cpp", "part_2.cpp"]
+
+
 def test_the_library_of_the_other_io_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was compiled for another graph"):
         StreamCSim(csim.build(residual(), tmp_path), residual())

@@ -137,3 +137,16 @@ def test_small_values_in_an_array_of_large_ones() -> None:
     small = op.eval([x], [of], result, OverflowCount())
     large = op.eval([np.concatenate([x, [[1 << 62, 0]]])], [of], result, OverflowCount())
     assert small.tolist() == large[:1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "terms", "outputs"),
+    [(4000, 3, 2), (100, 576, 64), (30, 4000, 20), (9, 4096, 9), (5, 5000, 3), (40, 5000, 3), (1, 40000, 2)],
+)
+@pytest.mark.parametrize("groups", [(), (1,), (3,)])
+def test_products_in_parts(rows: int, terms: int, outputs: int, groups: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(rows)
+    x = rng.integers(-(1 << 15), 1 << 15, (*groups, rows, terms))
+    w = rng.integers(-(1 << 15), 1 << 15, (*groups, terms, outputs))
+    assert np.array_equal(accumulate.matmul(x, w), x @ w)
+    assert np.array_equal(accumulate.matmul(x.astype(np.float64), w), x @ w)

@@ -23,7 +23,7 @@ from kbuild.ops.rnn import Recurrent
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is compiled, by path (`csim.cpp` and the headers it includes), and the constants to load, in order."""
+    """What is compiled, by path (`csim.cpp`, perhaps more, and headers), and the constants to load, in order."""
 
     files: dict[str, str]
     structure: str  # what `kbuild_structure` of the library returns: equal for graphs that may share a library
@@ -34,15 +34,16 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
     """The C simulation of a fixed graph."""
     if io_type == "io_stream":
         network = connected(graph)
-        made, text = network.steps(), stream.main(graph, network)
+        made, texts = network.steps(), stream.files(graph, network)
         headers: tuple[str, ...] = ("exchange.h", "streams.h")
         kernels = kernel_files([*(step.header for step in made), *stream.HEADERS])
     else:
         made = [step for _, step in steps(graph)]
-        text, headers = _main(graph, made), ("exchange.h",)
+        texts, headers = {"csim.cpp": _main(graph, made)}, ("exchange.h",)
         kernels = kernel_files(step.header for step in made)
-    structure = hashlib.sha256(text.encode()).hexdigest()[:32]
-    files = {"csim.cpp": text + f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'}
+    structure = hashlib.sha256("\n".join(texts.values()).encode()).hexdigest()[:32]
+    files = dict(texts)
+    files["csim.cpp"] += f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'
     files |= {name: text_of("csim", name) for name in headers}
     files |= {f"kernels/{name}": text_of("hls", name) for name in kernels}
     files |= {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}

@@ -17,13 +17,35 @@ from kbuild.emit.hls.stream.text import call, function, kept_arrays
 from kbuild.ir import Graph
 
 HEADERS = ("stream/packets.h",)
+_PROCESSES, _FILES = 10, 4  # so many processes are worth a file, which has all types and configurations to read again
+_INCLUDE = '#include "csim.h"\n'
 
 
-def main(graph: Graph, network: Network) -> str:
-    """The C++ of `csim.cpp`. It does not depend on weights or depths."""
-    steps, fifos = network.steps(), network.by_name()
-    constants = [constant for step in steps for constant in step.constants]
-    return "\n".join([
+def files(graph: Graph, network: Network) -> dict[str, str]:
+    """The C++ by path; what is compiled does not depend on weights or depths.
+
+    A large design is several files, compiled at once: `csim.cpp` and the processes, dealt out by what they compute so
+    that each file gets a like share.
+    """
+    count = min(max(len(network.processes) // _PROCESSES, 1), _FILES)
+    constants = [constant for step in network.steps() for constant in step.constants]
+    before = _declarations(graph, network, constants)
+    numbers = sorted(range(len(network.processes)), key=lambda i: network.processes[i].title)
+    parts = [sorted(numbers[part::count]) for part in range(count)]
+    texts = [_part(network, number, part) for number, part in enumerate(parts)]
+    after = [*_steps(graph, network, parts), "", *loading(constants), *_RUN]
+    if count == 1:
+        return {"csim.cpp": "\n".join([*before, *texts[0], *after]) + "\n"}
+    heads = [f"void run_part_{number}(const Constants&, State&, int);" for number in range(count)]
+    found = {"csim.h": [*before, *heads], "csim.cpp": [_INCLUDE, *after]}
+    found |= {f"part_{number}.cpp": [_INCLUDE, *text] for number, text in enumerate(texts)}
+    return {path: "\n".join(lines) + "\n" for path, lines in found.items()}
+
+
+def _declarations(graph: Graph, network: Network, constants: Sequence[Constant]) -> list[str]:
+    """Types, configurations, constants and FIFOs."""
+    steps = network.steps()
+    return [
         "// C simulation of a design with streams. The weights are loaded at run time.",
         "#ifdef __APPLE__",
         "#define _XOPEN_SOURCE 700  // for ucontext.h",
@@ -44,12 +66,22 @@ def main(graph: Graph, network: Network) -> str:
         "",
         *_state(network),
         "",
-        *(function(process, fifos, simulated=True) + "\n" for process in network.processes),
-        *_steps(graph, network),
+    ]
+
+
+def _part(network: Network, number: int, indices: Sequence[int]) -> list[str]:
+    """Some of the processes, and the function that runs one of them."""
+    fifos = network.by_name()
+    chosen = [(index, network.processes[index]) for index in indices]
+    return [
+        *(function(process, fifos, simulated=True) + "\n" for _, process in chosen),
+        f"void run_part_{number}(const Constants& constants, State& state, int index) {{",
+        "    switch (index) {",
+        *(f"        case {i}: {call(p, ('constants', 'state'), 'state.')} break;" for i, p in chosen),
+        "    }",
+        "}",
         "",
-        *loading(constants),
-        *_RUN,
-    ]) + "\n"  # fmt: skip
+    ]
 
 
 def _state(network: Network) -> list[str]:
@@ -64,8 +96,8 @@ def _state(network: Network) -> list[str]:
     return [*lines, "};"]
 
 
-def _steps(graph: Graph, network: Network) -> list[str]:
-    """What a run consists of."""
+def _steps(graph: Graph, network: Network, parts: Sequence[Sequence[int]]) -> list[str]:
+    """What a run consists of; `parts` has the numbers of the processes in each part."""
     outputs = set(network.outputs)
     fifos = network.by_name()
     names = list(network.by_name())
@@ -74,8 +106,8 @@ def _steps(graph: Graph, network: Network) -> list[str]:
         f"static const int process_count = {len(network.processes)}, fifo_count = {len(names)};",
         "static void run_process(const Constants& constants, State& state, int index) {",
         "    switch (index) {",
-        *(f"        case {i}: {call(p, ('constants', 'state'), 'state.')} break;"
-          for i, p in enumerate(network.processes)),
+        *(f"        case {i}: run_part_{number}(constants, state, index); break;"
+          for number, part in enumerate(parts) for i in part),
         "    }",
         "}",
         "static void all_fifos(State& state, hls::stream_base** fifos) {",
