@@ -15,9 +15,8 @@ def wide_model(bench: Bench) -> list[Row]:
     """A model of ten million weights: parse and optimise against reading the file; memory against the weights."""
     model = bench.scratch / "wide.h5"
     made = worker(bench.peer, "peer_worker.py", "wide", output=model, widths=projects.WIDE)
-    recipe = projects.write_recipe(
-        bench.scratch / "wide", KerasH5=model, HLSConfig={"Model": {"Strategy": "Resource", "Precision": "auto"}}
-    )
+    settings = {"Strategy": "Resource", "ReuseFactor": 1024, "Precision": "auto"}  # as much as Vitis unrolls
+    recipe = projects.write_recipe(bench.scratch / "wide", KerasH5=model, HLSConfig={"Model": settings})
 
     def ours() -> Run:
         shutil.rmtree(recipe.parent / "out", ignore_errors=True)
