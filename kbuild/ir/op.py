@@ -61,6 +61,10 @@ class Op(ABC):
         """Whether results have finite binary forms, so that `infer_type` holds each; else its LSB is no finest one."""
         return True
 
+    def changes_nothing(self, shape: Shape) -> bool:
+        """Whether the result of an input of this shape is the input itself, before its cast."""
+        return False
+
     @abstractmethod
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount

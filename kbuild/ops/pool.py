@@ -53,6 +53,9 @@ class Pool(Op):
         axes = zip(shapes[0][:-1], self.size, self.strides, self.padding, strict=True)
         return (*(positions(*axis) for axis in axes), shapes[0][-1])
 
+    def changes_nothing(self, shape: Shape) -> bool:
+        return all(n == 1 for n in (*self.size, *self.strides))
+
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         return types[0].plain() if self.operation == "max" else mean_type(types[0], math.prod(self.size))
 

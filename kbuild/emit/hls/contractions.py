@@ -19,7 +19,6 @@ from kbuild.emit.hls.design import (
     summand,
     value_name,
 )
-from kbuild.emit.hls.distributed import with_adders
 from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
 from kbuild.ops.contraction import Contraction
@@ -53,6 +52,8 @@ def _contraction(node: Node, op: Contraction, x: Node, integers: dict[str, int],
     integers = {**integers, **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor, at_once)}
     config, constants = summation(node, op, x.fixed(), integers)
     if op.strategy == "distributed_arithmetic":
+        from kbuild.emit.hls.distributed import with_adders  # brings the search for adder graphs
+
         groups = op.groups if isinstance(op, Conv) else 1
         config = with_adders(config, op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), groups)
     call = Call(f"{op.kind}_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
