@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 REMEDY = "masking is not supported; give the model sequences of one length and no mask"
-_READERS = re.compile(
+# Patterns, compiled when they are first asked for: few models have masks.
+_READERS = (
     r"SimpleRNN|LSTM|GRU|RNN|Bidirectional|ConvLSTM[123]D|Softmax|Attention|AdditiveAttention|MultiHeadAttention|"
     r"Group(ed)?QueryAttention|GlobalAv(erage|g)Pool(ing)?1D"
 )
 # Layers after which there is no mask: in Keras they do not support one.
-_ENDS = re.compile(
+_ENDS = (
     r"ops\..*|TFOpLambda|SlicingOpLambda|Flatten|Reshape|Permute|RepeatVector|Embedding|EinsumDense|"
     r".*Conv(olution)?[12]D.*|.*Pool(ing)?[12]D|(UpSampling|ZeroPadding|Cropping)[12]D"
 )
@@ -26,11 +27,11 @@ _ENDS = re.compile(
 def reads_mask(layer: LayerSpec) -> bool:
     """Whether the result of the layer depends on the mask of its input."""
     if layer.class_name != "TimeDistributed":
-        return _READERS.fullmatch(layer.class_name) is not None
+        return re.fullmatch(_READERS, layer.class_name) is not None
     if layer.model is not None:
         return any(map(reads_mask, layer.model.layers))
     inner = layer.config.get("layer")
-    return isinstance(inner, Mapping) and _READERS.fullmatch(str(inner.get("class_name"))) is not None
+    return isinstance(inner, Mapping) and re.fullmatch(_READERS, str(inner.get("class_name"))) is not None
 
 
 def masked_readers(model: ModelSpec) -> Iterator[str]:
@@ -66,6 +67,6 @@ def _spread(model: ModelSpec, inputs: frozenset[str], above: str) -> tuple[list[
                 masked |= {layer.name} if outputs else set()
             elif any(reached) and reads_mask(layer):
                 readers[f"{above}{layer.name}"] = None
-            elif _starts(layer) or (any(reached) and not _ENDS.fullmatch(layer.class_name)):
+            elif _starts(layer) or (any(reached) and not re.fullmatch(_ENDS, layer.class_name)):
                 masked.add(layer.name)
     return list(readers), frozenset(i for i, ref in enumerate(model.outputs) if ref.layer in masked)

@@ -23,7 +23,9 @@ SHOWN = 60
 
 def quoted(name: object) -> str:
     """A name from the file for a message: in quotes, on one line, without control characters, not long."""
-    text = re.sub(r"[^\x20-\x7e\u00a1-\u024f\u0370-\u04ff\u4e00-\u9fff]", "?", str(name))
+    text = str(name)
+    if not (text.isascii() and text.isprintable()):  # as names are: the pattern takes its time to compile
+        text = re.sub(r"[^\x20-\x7e\u00a1-\u024f\u0370-\u04ff\u4e00-\u9fff]", "?", text)
     return f'"{text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."}"'
 
 
