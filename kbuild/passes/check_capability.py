@@ -63,9 +63,11 @@ def _kernel_problems(
 def _convolution_problems(settings: LayerSettings, name: str, io_type: str) -> list[Problem]:
     """Settings of convolutions that no kernel honours yet."""
     reuse = settings.reuse_factor.value
-    wanted: list[tuple[Setting[int] | Setting[str | None], bool, str]] = [
+    wanted: list[tuple[Setting[int] | Setting[str] | Setting[str | None], bool, str]] = [
         (settings.parallelization_factor, settings.parallelization_factor.value != 1 and io_type == "io_stream",
          "streamed convolutions compute one position at a time; write 1"),
+        (settings.conv_implementation, settings.conv_implementation.value == "Encoded" and io_type == "io_stream",
+         "streamed convolutions keep their windows in line buffers; write LineBuffer"),
         (settings.implementation, settings.implementation.value not in (None, "im2col"),
          "convolutions are matrix products of their windows; write im2col"),
         (settings.depthwise_reuse_factor, settings.depthwise_reuse_factor.value != reuse,

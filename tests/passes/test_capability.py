@@ -95,6 +95,15 @@ def test_parallelization_factors(tmp_path: Path) -> None:
     assert line.endswith("layer c (Conv1D): streamed convolutions compute one position at a time; write 1")
 
 
+def test_windows_of_streams(tmp_path: Path) -> None:
+    text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {ConvImplementation: Encoded}}\n"
+    (line,) = refused_design(tmp_path, text, images())
+    assert line == (
+        "recipe.yml:4:41: HLSConfig.Model.ConvImplementation: layer c (Conv1D): streamed convolutions keep their windows "
+        "in line buffers; write LineBuffer"
+    )
+
+
 def test_distributed_arithmetic_of_streams(tmp_path: Path) -> None:
     text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {Strategy: distributed_arithmetic}}\n"
     (line,) = refused_design(tmp_path, text, images())

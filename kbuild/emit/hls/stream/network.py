@@ -22,7 +22,8 @@ def network(graph: Graph) -> Network:
     """The design of a fixed graph, with FIFOs that are deep enough."""
     made = connected(graph)
     found = depths(made)
-    return replace(made, fifos=tuple(replace(fifo, depth=found.get(fifo.name, 0)) for fifo in made.fifos))
+    fifos = (fifo if fifo.is_port else replace(fifo, depth=found[fifo.name]) for fifo in made.fifos)
+    return replace(made, fifos=tuple(fifos))
 
 
 def connected(graph: Graph) -> Network:
