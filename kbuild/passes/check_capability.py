@@ -66,7 +66,8 @@ def _convolution_problems(settings: LayerSettings, name: str, io_type: str) -> l
     wanted: list[tuple[Setting[int] | Setting[str] | Setting[str | None], bool, str]] = [
         (settings.parallelization_factor, settings.parallelization_factor.value != 1 and io_type == "io_stream",
          "streamed convolutions compute one position at a time; write 1"),
-        (settings.conv_implementation, settings.conv_implementation.value == "Encoded" and io_type == "io_stream",
+        (settings.conv_implementation,
+         settings.conv_implementation.value == "Encoded" and io_type == "io_stream",
          "streamed convolutions keep their windows in line buffers; write LineBuffer"),
         (settings.implementation, settings.implementation.value not in (None, "im2col"),
          "convolutions are matrix products of their windows; write im2col"),

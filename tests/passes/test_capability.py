@@ -99,8 +99,8 @@ def test_windows_of_streams(tmp_path: Path) -> None:
     text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {ConvImplementation: Encoded}}\n"
     (line,) = refused_design(tmp_path, text, images())
     assert line == (
-        "recipe.yml:4:41: HLSConfig.Model.ConvImplementation: layer c (Conv1D): streamed convolutions keep their windows "
-        "in line buffers; write LineBuffer"
+        "recipe.yml:4:41: HLSConfig.Model.ConvImplementation: layer c (Conv1D): streamed convolutions keep their "
+        "windows in line buffers; write LineBuffer"
     )
 
 
