@@ -36,7 +36,8 @@ from kbuild.parallel import PART, mapped, parts
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
 _TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
-_BLOCK = 1 << 16  # weights, or sums of products that are rounded one by one, that are worked on at once
+_BLOCK = 1 << 16  # weights that are worked on at once
+_PRODUCTS = 1 << 18  # sums of products that are rounded one by one that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
 
@@ -198,7 +199,7 @@ def _columns_and_rows(x: IntArray, w: IntArray) -> Iterator[tuple[slice, IntArra
     Samples are innermost: long rows for the processor, and sums of a block that stay in its cache.
     """
     columns, rows = np.ascontiguousarray(np.swapaxes(w, -1, -2)), np.ascontiguousarray(np.swapaxes(x, -1, -2))
-    step = max(_BLOCK // max(columns.size // max(columns.shape[-1], 1), 1), 1)
+    step = max(_PRODUCTS // max(columns.size // max(columns.shape[-1], 1), 1), 1)
     for first in range(0, rows.shape[-1], step):
         block = slice(first, first + step)
         yield block, rows[..., block], columns

@@ -1,7 +1,7 @@
 """Products of float64 matrices by BLAS, cut so that it starts no threads: the emulator has threads of its own.
 
-A matrix is cut into parts that NumPy hands to BLAS one after the other in a single call, without the interpreter. OpenBLAS
-multiplies small matrices at least as fast as large ones.
+A matrix is cut into parts that NumPy hands to BLAS one after the other in a single call, without the interpreter.
+OpenBLAS multiplies small matrices at least as fast as large ones.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class FloatConv:
         return view.astype(np.float64, order="C").reshape(len(x), -1, len(self.sums.weight))
 
     def _taps(self, x: IntArray | FloatArray) -> Iterator[FloatArray]:
-        """The elements [B, positions, K / kernel[0]] of all windows at each index along the first axis of the kernel."""
+        """The elements [B, positions, K / kernel[0]] of windows at each index along the first axis of the kernel."""
         size, (step, *steps), (apart, *gaps) = self.kernel, self.strides, self.dilation
         count = positions(x.shape[1], size[0], step, (0, 0), apart)
         laid: dict[int, FloatArray] = {}  # rows by distance from a multiple of the stride: a tap's rows are neighbours
@@ -99,8 +99,9 @@ class FloatConv:
     def _grouped(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
         view = windows(x, self.kernel, self.strides, self.dilation)
         split = view.reshape(*view.shape[:-1], self.groups, -1)
-        columns = np.moveaxis(split, -2, 0).astype(np.float64, order="C").reshape(self.groups, -1, len(self.sums.weight))
-        weight = np.moveaxis(self.sums.weight.reshape(len(self.sums.weight), self.groups, -1), 1, 0)
+        terms = len(self.sums.weight)
+        columns = np.moveaxis(split, -2, 0).astype(np.float64, order="C").reshape(self.groups, -1, terms)
+        weight = np.moveaxis(self.sums.weight.reshape(terms, self.groups, -1), 1, 0)
         found = blas.matmul(columns, np.ascontiguousarray(weight))
         sums.reshape(-1, self.groups, found.shape[-1])[...] = np.moveaxis(found, 0, 1)
 

@@ -51,8 +51,15 @@ class FloatSums:
     result: FixedType
 
     def finish(self, sums: FloatArray, overflow: OverflowCount) -> IntArray:
-        """Integers of the result [..., M, N] for `x @ weight`, in the memory of the sums, which must be contiguous."""
-        q = nearest(_plus_rows(sums, self.offset))
+        """Integers of the result [..., M, N] for `x @ weight`, in the memory of the sums where they are contiguous."""
+        return self._settled(nearest(_plus_rows(sums, self.offset)), overflow)
+
+    def finish_columns(self, sums: FloatArray, overflow: OverflowCount) -> IntArray:
+        """The same, [..., N, M] for `weight.T @ x.T`."""
+        sums += self.offset[..., np.newaxis]
+        return self._settled(nearest(sums), overflow)
+
+    def _settled(self, q: IntArray, overflow: OverflowCount) -> IntArray:
         to = self.result if self.accum is None else self.accum
         inside = limit(q, to)
         if inside is not q:
@@ -127,13 +134,31 @@ def _plus_rows(x: FloatArray, offset: FloatArray) -> FloatArray:
     return flat.reshape(x.shape)
 
 
-def contraction(
-    x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType, result: FixedType
-) -> Callable[[IntArray, OverflowCount], IntArray]:
+Accumulation = Callable[[IntArray, OverflowCount], IntArray]
+
+
+def contraction(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType, result: FixedType) -> Accumulation:
     """The fastest way to `accumulate` and to cast to the result, for integers [..., M, K] of the type x."""
     floats = float_sums(x, weight, bias, accum, result)
-    if floats is None:
-        return lambda q, overflow: cast_into(
-            accumulate(q, x, weight, bias, accum, overflow), accum.fraction, result, overflow
-        )
-    return lambda q, overflow: floats.finish(blas.matmul(q.astype(np.float64), floats.weight), overflow)
+    if floats is not None:
+        return lambda q, overflow: floats.finish(blas.matmul(q.astype(np.float64), floats.weight), overflow)
+
+    def general(q: IntArray, overflow: OverflowCount) -> IntArray:
+        return cast_into(accumulate(q, x, weight, bias, accum, overflow), accum.fraction, result, overflow)
+
+    return general
+
+
+def contraction_of_columns(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType) -> Accumulation:
+    """`accumulate` for a matrix weight [K, N] and integers [..., K, M], a sample in each column: [..., N, M]."""
+    floats = float_sums(x, weight, bias, accum, accum)
+    if floats is not None:
+        columns = np.ascontiguousarray(floats.weight.T)
+        return lambda q, overflow: floats.finish_columns(blas.matmul(columns, q.astype(np.float64)), overflow)
+
+    def general(q: IntArray, overflow: OverflowCount) -> IntArray:
+        rows = np.moveaxis(q, -2, -1)
+        sums = accumulate(rows.reshape(-1, rows.shape[-1]), x, weight, bias, accum, overflow)
+        return np.ascontiguousarray(np.moveaxis(sums.reshape(*rows.shape[:-1], -1), -1, -2))
+
+    return general

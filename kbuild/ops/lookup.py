@@ -7,17 +7,18 @@ import numpy as np
 from kbuild.fixed import INT64_BITS, FloatArray, IntArray, bits_of, wide
 
 
-def index_of(q: IntArray, offset: int, shift: int, size: int, width: int | None = None) -> IntArray:
-    """Entry of the input integer q: `(q - offset) >> shift`, saturated into 0..size-1. q has `width` bits, if given."""
+def look_up(table: IntArray, q: IntArray, offset: int, shift: int, width: int | None = None) -> IntArray:
+    """`table[(q - offset) >> shift]`, the index saturated at both ends of the table. q has `width` bits, if given."""
     if q.dtype == object or width is None or width > INT64_BITS:
         width = bits_of(q)
     if max(width, offset.bit_length()) > INT64_BITS or shift > INT64_BITS:
         q = wide(q)
     index = np.asarray(q - offset)
-    index >>= shift
-    np.maximum(index, 0, out=index)
-    np.minimum(index, size - 1, out=index)
-    return index.astype(np.int64, copy=False)
+    if shift:
+        index >>= shift
+    if index.dtype == object:
+        index = np.clip(index, 0, table.size - 1).astype(np.int64)
+    return table.take(index, mode="clip")
 
 
 def centers(offset: int, shift: int, size: int, fraction: int) -> FloatArray:

@@ -76,10 +76,10 @@ class Pool(Op):
         for axis, (size, step) in enumerate(zip(self.size, self.strides, strict=True), start=1):
             before = (slice(None),) * axis
             reach = (positions(found.shape[axis], size, step, (0, 0)) - 1) * step + 1
-            parts = [found[(*before, slice(k, k + reach, step))] for k in range(size)]
-            found = parts[0].copy()
-            for part in parts[1:]:
-                combine(found, part, out=found)
+            elements = [found[before + (slice(k, k + reach, step),)] for k in range(size)]
+            found = elements[0].copy()
+            for element in elements[1:]:
+                combine(found, element, out=found)
         return found
 
     def eval(

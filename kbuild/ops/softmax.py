@@ -12,7 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, IntArray, bits_of, compact, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
-from kbuild.ops.lookup import index_of
+from kbuild.ops.lookup import look_up
 
 IMPLEMENTATIONS = ("stable", "latency", "legacy", "argmax")
 
@@ -80,16 +80,14 @@ class Softmax(Op):
             np.put_along_axis(hot, x.argmax(axis=-1)[..., np.newaxis], 1, axis=-1)
             return cast_into(hot, 0, result, overflow)
         exp_table, _ = self.tables()
-        size = exp_table.data.size
         if self.implementation == "legacy":
             difference = x[..., np.newaxis, :] - x[..., :, np.newaxis]
-            e = exp_table.data[index_of(difference, self.exp_offset, self.exp_shift, size)]
+            e = look_up(exp_table.data, difference, self.exp_offset, self.exp_shift)
             return self._divide(np.ones((), np.int64), 0, e.sum(axis=-1), x.shape[-1], result, overflow)
         if self.implementation == "stable":
-            index = index_of(x.max(axis=-1, keepdims=True) - x, 0, self.exp_shift, size)
+            e = look_up(exp_table.data, x.max(axis=-1, keepdims=True) - x, 0, self.exp_shift)
         else:
-            index = index_of(x, self.exp_offset, self.exp_shift, size)
-        e = exp_table.data[index]
+            e = look_up(exp_table.data, x, self.exp_offset, self.exp_shift)
         total = e.sum(axis=-1, keepdims=True)
         return self._divide(e, exp_table.fixed().fraction, total, x.shape[-1], result, overflow)
 
@@ -104,7 +102,7 @@ class Softmax(Op):
             position += total >= (1 << bit)
         lift = top - position
         mantissa = np.maximum(total, 1) << lift
-        inverse = inv_table.data[index_of(mantissa, 1 << top, self.inv_shift, inv_table.data.size)]
+        inverse = look_up(inv_table.data, mantissa, 1 << top, self.inv_shift)
         if bits_of(e) + bits_of(inverse) + top > 60:
             e, inverse, lift = wide(e), wide(inverse), wide(lift)
         return cast_into(compact((e * inverse) << lift), fraction + inv_table.fixed().fraction, result, overflow)
