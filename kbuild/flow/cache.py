@@ -18,9 +18,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from kbuild.dataclass import dataclass
 from kbuild.flow.digests import file_digest, files_in, value_digest
 from kbuild.flow.disk import disk_errors
 from kbuild.flow.lock import locked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import hashlib
 import json
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from kbuild.config.places import Place
 from kbuild.config.recipe import Setting
+from kbuild.dataclass import field_names, is_dataclass
 from kbuild.resources import ROOT
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -52,8 +52,8 @@ def _plain(value: object) -> object:
         return _plain(value.value)
     if isinstance(value, Place):
         return None
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        fields = {name: _plain(getattr(value, name)) for name in field_names(value)}
         return [type(value).__name__, fields]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

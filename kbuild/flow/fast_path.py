@@ -17,10 +17,10 @@ import site
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kbuild import __version__
+from kbuild.dataclass import dataclass
 from kbuild.resources import ROOT, user_cache
 
 _RACY_NS = 50_000_000  # a file written this shortly before the stamp may have been written again in the same tick
@@ -84,8 +84,8 @@ def record(
     stamp = {
         "surroundings": _surroundings(),
         "written": time.time_ns(),
-        "files": {str(path): asdict(files[path]) for path in sorted(files)},
-        "stages": [asdict(state) for state in states],
+        "files": {str(path): vars(files[path]) for path in sorted(files)},
+        "stages": [vars(state) for state in states],
     }
     target = _stamp_path(recipe, overrides, to)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")

@@ -13,9 +13,9 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import StageError
 from kbuild.flow.digests import file_digest, text_digest
 from kbuild.flow.disk import disk_errors, remove_empty, write_file

@@ -19,7 +19,7 @@ class Emit(Stage):
     """firmware/, tb/ and the tool's scripts."""
 
     name = "emit"
-    rooms = ("fixed", "parallel", "ir", "ops", "emit", "backends", "flow/stages/emit")
+    rooms = ("fixed", "parallel", "dataclass", "ir", "ops", "emit", "backends", "flow/stages/emit")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         return {"graph": build.artifact("optimize").digest, "target": target_of(build.recipe)}
