@@ -142,7 +142,7 @@ def test_fields_are_typed_not_looked_up(file: str) -> None:
 
 
 def test_dataclasses_are_the_light_ones() -> None:
-    """See kbuild/dataclass.py: what the standard decorator compiles for each class would be a fifth of a short build."""
+    """See kbuild/dataclass.py: what the standard decorator compiles for each class would be a fifth of a build."""
     found = [f"{file}:{line}" for file in TREES for line, name in imports_of(file) if name == "dataclasses"]
     wrong = [place for place in found if not place.startswith("dataclass.py:")]
     assert not wrong, f"from kbuild.dataclass import dataclass, field, replace: {', '.join(wrong)}"

@@ -37,6 +37,11 @@ def to_text(report: Report) -> str:
     return json.dumps(to_json(report), indent=2, ensure_ascii=False) + "\n"
 
 
+def with_value(text: str, key: str, value: object) -> str:
+    """What `to_text` wrote, with another value of one of the record's fields."""
+    return json.dumps({**json.loads(text), key: _encode(value)}, indent=2, ensure_ascii=False) + "\n"
+
+
 def from_text(record: type[R], text: str, name: str = "report") -> R:
     """Read what `to_text` wrote. Raises StageError, naming the file, when it is not such a document."""
     try:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbuild.dataclass import replace
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
-from kbuild.report.documents import from_text, to_text
+from kbuild.report.documents import to_text, with_value
 from kbuild.report.graphs import ParsedLayer, ParseReport, Port
 
 if TYPE_CHECKING:
@@ -52,9 +51,8 @@ class Parse(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         build.settings()  # a recipe that names layers which the model does not have writes nothing
-        report = from_text(ParseReport, artifact.text(_FILE), _FILE)
         # The graph may come from the cache, made for the same model in another folder.
-        return {REPORT: to_text(replace(report, files=_relative(build.recipe))).encode()}
+        return {REPORT: with_value(artifact.text(_FILE), "files", _relative(build.recipe)).encode()}
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         return {"files": _relative(build.recipe)}
