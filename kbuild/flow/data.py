@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -138,6 +137,8 @@ def _load_npy(source: Source) -> FloatArray:
 
 
 def _load_npz(source: Source) -> dict[str, FloatArray]:
+    import zipfile
+
     try:
         with np.load(source.path, allow_pickle=False) as arrays:
             return {name: _numeric(source, arrays[name]) for name in arrays.files}
