@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FloatArray, IntArray
 from kbuild.ir.op import OverflowCount
 from kbuild.ops import blas

@@ -7,10 +7,10 @@ the rounding mode adds before it takes the nearest integer is part of the bias. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import (
     FixedType,
     FloatArray,
