@@ -35,7 +35,6 @@ from kbuild.ops import blas
 from kbuild.parallel import PART, mapped, parts
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
-_TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
 _BLOCK = 1 << 16  # weights that are worked on at once
 _PRODUCTS = 1 << 18  # sums of products that are rounded one by one that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
@@ -173,16 +172,6 @@ def _repeated(start: IntArray, x: IntArray) -> IntArray:
 
 
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
-    added = {Quantization.TRN: 0, Quantization.RND_MIN_INF: (1 << shift - 1) - 1, Quantization.RND: 1 << shift - 1}
-    terms = int(w.shape[-2])
-    if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
-        # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
-        x, w = compact(x), compact(w)
-        sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
-        sums += added[mode] * terms
-        sums >>= shift
-        sums += compact(start)
-        return sums
     x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)
     for block, rows, columns in _columns_and_rows(x, w):
@@ -203,31 +192,6 @@ def _columns_and_rows(x: IntArray, w: IntArray) -> Iterator[tuple[slice, IntArra
     for first in range(0, rows.shape[-1], step):
         block = slice(first, first + step)
         yield block, rows[..., block], columns
-
-
-def _remainders(x: IntArray, w: IntArray, shift: int, added: int) -> IntArray:
-    """Sums [..., B, N] of `(x * w + added) mod 2**shift` over all products.
-
-    Only the low bits of the operands count, so the products are those of unsigned numbers of few bits, which may wrap.
-    """
-    lane = next(t for t in (np.uint16, np.uint32, np.uint64) if np.iinfo(t).bits >= shift + _TERM_BITS)
-    most = 1 << (np.iinfo(lane).bits - shift)  # so many remainders do not fill a number
-    mask, more = lane((1 << shift) - 1), lane(added)
-    sums = np.empty((*w.shape[:-2], w.shape[-1], x.shape[-2]), np.int64)
-    for block, rows, columns in _columns_and_rows(x.astype(lane), w.astype(lane)):
-        total: IntArray | int = 0
-        remainder = np.empty((*columns.shape[:-1], rows.shape[-1]), lane)
-        for first in range(0, columns.shape[-1], most):
-            part = np.zeros(remainder.shape, lane)
-            for k in range(first, min(first + most, columns.shape[-1])):
-                np.multiply(columns[..., k, np.newaxis], rows[..., k, np.newaxis, :], out=remainder)
-                if added:
-                    np.add(remainder, more, out=remainder)
-                np.bitwise_and(remainder, mask, out=remainder)
-                np.add(part, remainder, out=part)
-            total = total + part.astype(np.int64)
-        sums[..., block] = total
-    return np.swapaxes(sums, -1, -2)
 
 
 def _saturating(

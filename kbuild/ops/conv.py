@@ -117,7 +117,7 @@ class Conv(Contraction):
 
     def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
         accum = self.infer_type(types)
-        floats = float_sums(types[0], self.matrix, self.bias, accum, result)
+        floats = float_sums(types[0], self.matrix, self.bias, accum, result, self.groups)
         if floats is None:
             return partial(self._unfolded, types[0], result)
         by_blas = FloatConv(

@@ -40,21 +40,30 @@ class FloatConv:
         result = np.empty((len(x), *shape), np.int64)
         extent = (self.kernel[0] - 1) * self.dilation[0] + 1
         for samples, row_blocks in blocks((len(x), *shape[:-1], self._laid_terms * self.groups), BLOCK):
-            padded = spread(x[samples], self.padding, self.input_dilation, 0, np.float64)
+            padded = self._padded(x[samples], np.float64)
+            apart = self.sums.remainders
+            low_bits = None if apart is None else self._padded(x[samples].astype(apart.weight.dtype))
             for rows in row_blocks:
                 part = result[samples, rows]  # contiguous: several samples have all their rows
                 start, count = rows.start * self.strides[0], part.shape[1]
                 sums = part.view(np.float64)
-                self._sum(padded[:, start : start + (count - 1) * self.strides[0] + extent], sums)
+                used = slice(start, start + (count - 1) * self.strides[0] + extent)
+                self._sum(padded[:, used], sums)
                 flat = sums.reshape(len(part), -1, shape[-1])
+                if low_bits is not None:
+                    flat -= self._lost(low_bits[:, used]).reshape(flat.shape)
                 q = self.sums.finish(flat, overflow)
                 if not np.may_share_memory(q, part):
                     part[...] = q.reshape(part.shape)
         return result
 
+    def _padded(self, x: IntArray, dtype: type[np.generic] | None = None) -> IntArray | FloatArray:
+        return spread(x, self.padding, self.input_dilation, 0, dtype)
+
     @property
     def _shares_rows(self) -> bool:
-        return self.groups == 1 and self.kernel[0] > 1 and len(self.sums.weight) // self.kernel[0] >= FEW_TERMS
+        few = len(self.sums.weight) // self.kernel[0] < FEW_TERMS
+        return self.groups == 1 and self.kernel[0] > 1 and not few and self.sums.remainders is None
 
     @property
     def _laid_terms(self) -> int:
@@ -104,6 +113,17 @@ class FloatConv:
         weight = np.moveaxis(self.sums.weight.reshape(terms, self.groups, -1), 1, 0)
         found = blas.matmul(columns, np.ascontiguousarray(weight))
         sums.reshape(-1, self.groups, found.shape[-1])[...] = np.moveaxis(found, 0, 1)
+
+    def _lost(self, x: IntArray) -> FloatArray:
+        """What the products lose, [B * positions, N], for the low bits of the padded input."""
+        assert self.sums.remainders is not None
+        view = windows(x, self.kernel, self.strides, self.dilation)
+        split = view.reshape(*view.shape[:-1], self.groups, -1)
+        rank = len(self.kernel)
+        inner = (rank * 2 + 1, *range(rank + 1, rank * 2 + 1), rank * 2 + 2)  # group, kernel, channel of the group
+        rows = split.transpose(*inner, *range(rank + 1)).reshape(self.groups, len(self.sums.weight), -1)
+        lost = self.sums.remainders.sums(rows, self.sums.lost_scale)
+        return lost.reshape(-1, lost.shape[-1]).T
 
     def _depthwise(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
         rank = len(self.kernel)

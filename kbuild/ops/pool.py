@@ -76,10 +76,11 @@ class Pool(Op):
         for axis, (size, step) in enumerate(zip(self.size, self.strides, strict=True), start=1):
             before = (slice(None),) * axis
             reach = (positions(found.shape[axis], size, step, (0, 0)) - 1) * step + 1
-            elements = [found[(*before, slice(k, k + reach, step))] for k in range(size)]
-            found = elements[0].copy()
-            for element in elements[1:]:
-                combine(found, element, out=found)
+            places = [(*before, slice(k, k + reach, step)) for k in range(size)]
+            reduced = found[places[0]].copy()
+            for place in places[1:]:
+                combine(reduced, found[place], out=reduced)
+            found = reduced
         return found
 
     def eval(
