@@ -19,7 +19,7 @@ from kbuild.ops import blas
 from kbuild.ops.floatsums import FloatSums
 from kbuild.ops.windows import Pairs, blocks, positions, spread, windows
 
-BLOCK = 1 << 20  # elements of the windows that are laid out in memory at once: they stay in the cache
+BLOCK = 1 << 19  # elements of the windows that are laid out in memory at once: they stay in the cache
 FEW_TERMS = 24  # of so few in a sum BLAS is no faster than the copy of the rest
 
 

@@ -100,7 +100,8 @@ def float_sums(
     if added is None:
         fits, down, added = False, 0, 0.0
     whole = largest + (1 << max(down, 0))
-    exact = whole.bit_length() + max(lost, down + 1 if down > 0 else 0) <= FLOAT64_BITS
+    finest = max(lost, 1 if down > 0 else 0)  # bits below the accumulator's LSB, which an offset's may be half of
+    exact = whole.bit_length() + finest <= FLOAT64_BITS
     near = (whole >> down if down > 0 else whole << -down).bit_length() < _NEAREST_BITS
     if not (exact and near) or abs(drop) + abs(down) > _LARGEST_SCALE:
         return None

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact, product_type, shift_left, type_for, wide
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact, product_type, type_for, wide
 from kbuild.fixed import union_type as union
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ops.casting import divide_into, is_power_of_two
@@ -72,7 +72,8 @@ class Merge(Op):
             fraction = max(t.fraction for t in types)
             if max(t.width + fraction - t.fraction for t in types) + len(types).bit_length() > INT64_BITS:
                 inputs = [wide(x) for x in inputs]
-            value = self._combine([shift_left(x, fraction - t.fraction) for x, t in zip(inputs, types, strict=True)])
+            shifts = [fraction - t.fraction for t in types]
+            value = self._combine([x << up if up else x for x, up in zip(inputs, shifts, strict=True)])
         divisor = len(types) if self.operation == "average" else 1
         return divide_into(compact(value), divisor, fraction, result, overflow)
 

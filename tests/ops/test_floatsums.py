@@ -118,6 +118,19 @@ def test_up_to_53_bits(bits: int) -> None:
     assert found.tolist() == (q.astype(object) @ weight.data.astype(object)).tolist()
 
 
+@pytest.mark.parametrize("cut", [0, 1, 17, 30])
+def test_a_layer_of_16_bits_is_in_floats(cut: int) -> None:
+    """Whatever its exact sums are rounded to."""
+    rng = np.random.default_rng(cut)
+    x, w = FixedType(16, 8), FixedType(16, -1)
+    weight = Tensor(rng.integers(w.min, w.max + 1, (576, 4)), w)
+    accum, result = FixedType(42, 42 - 25), FixedType(16, 16 - 25 + cut, True, Quantization.RND, Overflow.SAT)
+    assert float_sums(x, weight, None, accum, result) is not None
+    q = rng.integers(x.min, x.max + 1, (50, 576))
+    found = contraction(x, weight, None, accum, result)(q, OverflowCount())
+    assert found.tolist() == cast_into(q @ weight.data, 25, result, OverflowCount()).tolist()
+
+
 @pytest.mark.parametrize("mode", FLOORS)
 @pytest.mark.parametrize("shift", [1, 10, 12, 13, 28, 29, 50])
 def test_remainders(monkeypatch: pytest.MonkeyPatch, mode: Quantization, shift: int) -> None:
