@@ -160,10 +160,11 @@ def nearest(x: FloatArray) -> IntArray:
 
 def _plus_rows(x: FloatArray, offset: FloatArray) -> FloatArray:
     """x [..., M, N] += offset [..., N], many rows at a time."""
+    if x.size == 0:
+        return x
     rows, columns = x.shape[-2:]
-    together = next((n for n in range(min(max(_ROW // max(columns, 1), 1), rows), 1, -1) if rows % n == 0), 1)
-    shape = (*x.shape[:-2], max(rows, 1) // together, together * columns)
-    flat = x.reshape(shape)
+    together = next((n for n in range(min(max(_ROW // columns, 1), rows), 1, -1) if rows % n == 0), 1)
+    flat = x.reshape(*x.shape[:-2], rows // together, together * columns)
     flat += np.tile(offset, together)[..., np.newaxis, :]
     return flat.reshape(x.shape)
 

@@ -92,6 +92,16 @@ def test_equal_to_accumulate_and_cast() -> None:
     assert wrapped > 100
 
 
+@pytest.mark.parametrize("fraction", [2, 9])
+def test_no_samples(fraction: int) -> None:
+    of, accum = FixedType(6, 3), FixedType(16, 16 - fraction)
+    weight = Tensor(np.ones((4, 3), np.int64), of)
+    assert float_sums(of, weight, None, accum, accum) is not None
+    none = np.zeros((0, 4), np.int64)
+    assert contraction(of, weight, None, accum, accum)(none, OverflowCount()).shape == (0, 3)
+    assert contraction_of_columns(of, weight, None, accum)(none.T, OverflowCount()).shape == (3, 0)
+
+
 def test_saturating_sums_are_left_alone() -> None:
     """Only where no partial sum leaves the range; a wrapping accumulator may be left on the way."""
     x, weight = FixedType(4, 4), Tensor(np.array([[7], [-7]]), FixedType(4, 4))
