@@ -12,7 +12,7 @@ from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Evaluation, Graph, Node, OverflowCount
 from kbuild.parallel import mapped
 
-CHUNK_ELEMENTS = 1 << 19  # values of the widest layer at once: few calls, and what stays in the shared cache
+CHUNK_ELEMENTS = 1 << 18  # values of the widest layer at once: few calls, and what stays in the shared cache
 
 
 @dataclass
