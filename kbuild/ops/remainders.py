@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FloatArray, IntArray, Quantization
+from kbuild.fixed import FloatArray, IntArray, Quantization, compact
 from kbuild.parallel import parts
 
 _LANES = (np.uint16, np.uint32, np.uint64)
@@ -32,7 +32,7 @@ class Remainders:
     def sums(self, x: IntArray, scale: float) -> FloatArray:
         """The sums [..., N, M] of what all products lose, times `scale`, for integers x [..., K, M]."""
         lane = self.weight.dtype
-        rows = np.ascontiguousarray(x.astype(lane))[..., np.newaxis, :]
+        rows = np.ascontiguousarray(compact(x).astype(lane))[..., np.newaxis, :]
         shape = (*np.broadcast_shapes(self.weight.shape[:-2], x.shape[:-2]), self.weight.shape[-2], x.shape[-1])
         found = np.zeros(shape)
         together = max(_AT_ONCE * max(x.shape[-1], 1) // max(found.size, 1), 1)

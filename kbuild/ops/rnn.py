@@ -229,7 +229,8 @@ class Recurrent(Op):
 
         def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
             samples = len(inputs[0])
-            values = np.empty((samples, *self.infer_shape([x.shape[1:] for x in inputs])), np.int64)
+            shape = self.infer_shape([x.shape[1:] for x in inputs])
+            found = [np.zeros((0, *shape), np.int64)]
             for some in parts(samples, block):
                 sums = accumulated(np.ascontiguousarray(np.moveaxis(inputs[0][some], 0, -1)), overflow)
                 state: State = tuple(np.zeros((self.units, sums.shape[-1]), np.int64) for _ in of)
@@ -241,8 +242,8 @@ class Recurrent(Op):
                     state = step(sums[t], state, overflow)
                     kept.append(state[self.output])
                 steps = kept[:: -1 if self.flip else 1] if self.return_sequences else kept[-1:]
-                values[some] = np.moveaxis(np.stack(steps), -1, 0).reshape(values[some].shape)
-            return recast_into(values, of[self.output], result, overflow)
+                found.append(np.moveaxis(np.stack(steps), -1, 0).reshape(-1, *shape))
+            return recast_into(np.concatenate(found), of[self.output], result, overflow)
 
         return evaluate
 
