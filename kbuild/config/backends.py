@@ -16,6 +16,7 @@ class Backend:
 
     name: str  # as in the recipe
     tool: str  # the synthesis tool, by its name in kbuild.tools
+    language: str  # what is printed for it: "hls" or "verilog"
     dialect: str  # spelling of types in C++: "ap" or "ac"
     default_part: str
     clock_uncertainty: float  # fraction of the clock period
@@ -55,6 +56,7 @@ def _read(folder: str, text: str) -> Backend:
     known = {
         "name",
         "tool",
+        "language",
         "dialect",
         "default_part",
         "clock_uncertainty",
@@ -70,6 +72,7 @@ def _read(folder: str, text: str) -> Backend:
     return Backend(
         name=data["name"],
         tool=data["tool"],
+        language=data["language"],
         dialect=data["dialect"],
         default_part=data["default_part"],
         clock_uncertainty=float(data["clock_uncertainty"]),

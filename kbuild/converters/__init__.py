@@ -6,7 +6,7 @@ from kbuild.api.extensions import (
     register_keras_v2_layer_handler,
     register_keras_v3_layer_handler,
 )
-from kbuild.api.handlers import Handler, LayerCall, layer_handler, register_layer_handler
+from kbuild.api.handlers import Handler, LayerCall, layer_handler, register_layer_handler, register_operation
 from kbuild.converters import keras_v2_to_hls
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "register_keras_v2_layer_handler",
     "register_keras_v3_layer_handler",
     "register_layer_handler",
+    "register_operation",
 ]

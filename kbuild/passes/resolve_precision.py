@@ -8,7 +8,7 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 
 import numpy as np
@@ -19,6 +19,7 @@ from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.custom import CustomOp
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
@@ -131,7 +132,7 @@ def run(graph: Graph, context: Context) -> Graph:
             declared = exactness.declared_type(graph, node, context)
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
-            op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
+            op, of = _rule(node.op)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
@@ -191,6 +192,13 @@ Rule = Callable[[Op, Resolver], tuple[Op, FixedType]]
 
 def _plain(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return op, resolver.result(op)
+
+
+def _custom(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """An op that is not kbuild's own: each of its tensors is a variable of its field's name."""
+    tensors = {f.name: value for f in fields(op) if isinstance(value := vars(op)[f.name], Tensor)}
+    typed = replace(op, **{name: resolver.constant(tensor, name) for name, tensor in tensors.items()})
+    return typed, resolver.result(typed)
 
 
 def _contraction(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
@@ -323,6 +331,10 @@ _RULES: dict[str, Rule] = {
     "lstm": _recurrent,
     "gru": _recurrent,
 }
+
+
+def _rule(op: Op) -> Rule:
+    return _RULES.get(op.kind, _custom if isinstance(op, CustomOp) else _plain)
 
 
 # ---- bounds ------------------------------------------------------------------------------------------------------
