@@ -112,7 +112,7 @@ def test_a_kernel_that_differs_from_its_definition_fails_the_build() -> None:
 
 def test_without_a_circuit_there_is_no_verilog() -> None:
     with_module(EXAMPLE.replace("def verilog(", "def no_verilog("))
-    with pytest.raises(kbuild.RecipeError, match=r"own \(SignedSquare\): Yosys cannot print the operation signed_squar"):
+    with pytest.raises(kbuild.RecipeError, match=r"own \(SignedSquare\): Yosys cannot print the operation"):
         kbuild.converters.convert_from_config({**KEYS, "Backend": "Yosys"}, allow_code=True)
 
 
@@ -127,10 +127,7 @@ def test_the_command_and_a_changed_operation(capsys: pytest.CaptureFixture[str])
     assert main([*predict, "again.npy"]) == 0  # the graph now comes from the cache
     assert np.array_equal(np.load("before.npy"), np.load("again.npy"))
     forget_modules()
-    twice = EXAMPLE.replace("return x * abs(x) *", "return 2 * x * abs(x) *")
-    Path("my_operation.py").write_text(twice.replace("square = product_type(", "square = twice(product_type(").replace(
-        "types[0], types[0])\n", "types[0], types[0]))\n").replace(
-        "@dataclass", "def twice(of):\n    return FixedType(of.width + 1, of.integer + 1, of.signed)\n\n\n@dataclass"))  # fmt: skip
+    Path("my_operation.py").write_text(EXAMPLE.replace("return x * abs(x) *", "return -x * abs(x) *"))
     assert main([*predict, "after.npy"]) == 0
     assert not np.array_equal(np.load("before.npy"), np.load("after.npy"))
 

@@ -28,7 +28,7 @@ def kernel_texts(steps: Iterable[Step], further: Iterable[str] = ()) -> dict[str
         text = text_of("hls", *step.header.split("/")) if step.source is None else step.source
         if found.setdefault(step.header, text) != text:
             kind = step.header.removeprefix("custom/").removesuffix(".h")
-            raise UnsupportedModel(f"the operation {kind} has several kernels; their source may not depend on its fields")
+            raise UnsupportedModel(f"the operation {kind} has several kernels; their source may depend on no field")
     found |= {name: text_of("hls", *name.split("/")) for name in further}
     wanted = dict(found)
     while wanted:
