@@ -59,9 +59,9 @@ def convert_from_keras_model(
     clock_uncertainty as `"12.5%"`; input_data_tb, output_data_tb: files of inputs and of predictions, InputData and
     OutputPredictions of a recipe: types are derived from the inputs. strict=False takes the nearest legal reuse factor
     where one does not fit its layer, with a warning. allow_v2_fallback=False refuses a layer of Keras 3 that only a
-    handler for Keras 2 reads; otherwise a warning names it. allow_da_fallback is accepted for the code that gives it:
-    every layer is read by a handler. `keys` are other keys of a recipe, such as
-    `Validation={"Minimum": 0.99}`.
+    handler for Keras 2 reads; otherwise a warning names it. allow_da_fallback=False refuses a layer that no handler
+    reads; otherwise da4ml traces it into logic, where one of its plugins (such as that of HGQ2) knows the layer, and a
+    warning says so. `keys` are other keys of a recipe, such as `Validation={"Minimum": 0.99}`.
 
     Raises RecipeError for arguments and settings that are wrong, UnsupportedModel for a model that cannot become
     hardware; both with all that is wrong, and before anything is written.
@@ -85,8 +85,10 @@ def convert_from_keras_model(
     for name, value in keys.items():
         _put(recipe, _KEYS.get(name, (name,)), value)
     if is_model(model):
-        recipe["KerasModel"] = live = read_live(model)
+        recipe["KerasModel"] = live = read_live(model, allow_da_fallback)
         _check_fallbacks(live.spec, allow_v2_fallback)
+        for note in live.notes:
+            warnings.warn(note, stacklevel=2)
     return convert_from_config(recipe, strict=strict, allow_code=allow_code)
 
 
@@ -102,7 +104,11 @@ def convert_from_config(
     recipe = _recipe_of(config)
     load_imports(recipe, allow_code)
     if recipe.live_model is not None:
-        recipe = dataclasses.replace(recipe, live_model=read_live(recipe.live_model))
+        live = read_live(recipe.live_model)
+        if live is not recipe.live_model:
+            for note in live.notes:
+                warnings.warn(note, stacklevel=2)
+        recipe = dataclasses.replace(recipe, live_model=live)
     return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kbuild.ops.constant import Constant as ConstantOp
     from kbuild.ops.einsum import Einsum
     from kbuild.ops.identity import Identity
+    from kbuild.ops.logic import Logic
     from kbuild.ops.lut import Lut
     from kbuild.ops.normalize import Normalize
     from kbuild.ops.relu import Relu
@@ -216,6 +217,12 @@ def _einsum(node: Node, op: Einsum, inputs: Sequence[Node]) -> Step:
     return einsum(node, op, inputs)
 
 
+def _logic(node: Node, op: Logic, inputs: Sequence[Node]) -> Step:
+    from kbuild.emit.hls.logic import logic
+
+    return logic(node, op, inputs)
+
+
 # By the kind of the op; `input` has no step: its values are given.
 STEPS: dict[str, Callable[..., Step]] = {
     "dense": dense,
@@ -240,6 +247,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "normalize": _normalize,
     "einsum": _einsum,
     "gather": gather,
+    "logic": _logic,
     "identity": _identity,
     "reshape": _identity,
     "constant": _constant,

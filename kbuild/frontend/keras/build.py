@@ -73,6 +73,8 @@ class _Builder:
             if len(inputs) != len(model.inputs):
                 raise config.error(f"is called with {len(inputs)} inputs and has {len(model.inputs)}")
             return self.run(model, path, list(inputs))
+        if layer.logic is not None:
+            return [self._add(layer.name, layer.logic, inputs, self._layers[path])]
         handler = handler_of(layer.class_name, layer.keras)
         if handler is None:
             raise config.error("this class is not supported")
