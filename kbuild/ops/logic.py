@@ -109,6 +109,11 @@ class Logic(Op):
         return tuple(Result(*map(int, row)) for row in self.results.data.tolist())
 
     @property
+    def input_types(self) -> tuple[FixedType, ...]:
+        """What the elements that are read are cast to."""
+        return tuple(input_type(step) for step in self.steps if step.code is Code.INPUT)
+
+    @property
     def fraction(self) -> int:
         """Fraction bits of the exact result."""
         return max((result.fraction for result in self.made if result.step >= 0), default=0)

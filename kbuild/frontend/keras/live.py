@@ -93,10 +93,10 @@ def _with_logic(spec: ModelSpec, model: Any) -> tuple[ModelSpec, tuple[str, ...]
         elif live is not None and handler_of(layer.class_name, layer.keras) is None:
             from kbuild.frontend.keras.traced import described, traced  # few models need it
 
-            logic = traced(live, layer.name, layer.class_name)
+            logic = traced(live, layer)
             if logic is not None:
                 layer = replace(layer, logic=logic)
-                notes.append(described(logic, layer.name, layer.class_name))
+                notes.append(described(logic, layer))
         layers.append(layer)
     return replace(spec, layers=tuple(layers)), tuple(notes)
 

@@ -17,13 +17,14 @@ import numpy as np
 
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.safety import quoted
+from kbuild.frontend.keras.spec import LayerSpec
 from kbuild.ir import Shape
 from kbuild.ops.logic import Code, Logic
 
 MOST_INPUTS = 3
 
 
-def traced(layer: Any, name: str, class_name: str) -> Logic | None:
+def traced(layer: Any, spec: LayerSpec) -> Logic | None:
     """The logic of a layer; None where no plugin knows it. Raises UnsupportedModel where one does and cannot do it."""
     try:
         from da4ml.converter import get_available_plugins
@@ -31,7 +32,7 @@ def traced(layer: Any, name: str, class_name: str) -> Logic | None:
         return None
     package, plugins = type(layer).__module__.split(".")[0], get_available_plugins()
     framework = package if package in plugins else "keras"
-    if framework not in plugins or not _calls_once(layer):
+    if framework not in plugins or not _is_traceable(layer, spec):
         return None
     model = layer if framework == package != "keras" else _model_of(layer)
     shapes = [tuple(int(n) for n in tensor.shape[1:]) for tensor in _tensors(layer.input)]
@@ -43,25 +44,28 @@ def traced(layer: Any, name: str, class_name: str) -> Logic | None:
     except Exception as error:
         why = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UnsupportedModel(
-            f"the layer {quoted(name)} ({class_name}) has no handler, and da4ml cannot trace it ({quoted(why)[1:-1]}); "
-            "register a handler for it, or quantize its inputs by its own quantizers"
+            f"the layer {quoted(spec.name)} ({spec.class_name}) has no handler, and da4ml cannot trace it "
+            f"({quoted(why)[1:-1]}); register a handler for it, or quantize its inputs by its own quantizers"
         ) from error
 
 
-def described(logic: Logic, name: str, class_name: str) -> str:
+def described(logic: Logic, spec: LayerSpec) -> str:
     """What was done, for the user."""
     counts = Counter(step.code for step in logic.steps)
     parts = [(counts[Code.ADD], "additions"), (counts[Code.MULTIPLY], "products"), (counts[Code.LOOKUP], "look-ups")]
     made = ", ".join(f"{count} {what}" for count, what in parts if count) or "wires"
-    return f"the layer {quoted(name)} ({class_name}) has no handler; da4ml traced it into logic: {made}"
+    return f"the layer {quoted(spec.name)} ({spec.class_name}) has no handler; da4ml traced it into logic: {made}"
 
 
-def _calls_once(layer: Any) -> bool:
+def _is_traceable(layer: Any, spec: LayerSpec) -> bool:
+    """Whether it is called once, on a few tensors and nothing else."""
+    if len(spec.calls) != 1:
+        return False
     try:
         inputs, outputs = _tensors(layer.input), _tensors(layer.output)
     except (AttributeError, RuntimeError, ValueError):  # several calls, or none
         return False
-    return 1 <= len(inputs) <= MOST_INPUTS and len(outputs) == 1
+    return len(spec.calls[0].inputs) == len(inputs) <= MOST_INPUTS and len(outputs) == 1
 
 
 def _tensors(value: Any) -> list[Any]:

@@ -89,6 +89,9 @@ class _Program:
     def _input(self, operation: Any) -> None:
         signed, integer, fraction, saturate = self.entries[operation.id0]
         width = signed + integer + fraction
+        if width <= 0:
+            self.values.append((self._number(0), fraction))
+            return
         self._push(Code.INPUT, operation.id0, 0, saturate, fraction, width, signed, fraction)
 
     def _cast(self, operation: Any, fraction: int) -> None:
