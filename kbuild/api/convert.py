@@ -118,6 +118,25 @@ def convert_from_config(
     return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
 
 
+def create_config(output_dir: str = "my-hls-test", project_name: str = "myproject", backend: str = "Vivado",
+                  **keys: Any) -> dict[str, Any]:  # fmt: skip
+    """A dictionary to add keys to, such as `KerasModel` and `HLSConfig`, for `convert_from_config`.
+
+    `keys` are as in `convert_from_keras_model`: `part`, `clock_period`, `io_type` ..., or keys of a recipe.
+    """
+    recipe: dict[str, Any] = {"OutputDir": output_dir, "ProjectName": project_name, "Backend": backend}
+    plain = {"part": ("Part",), "clock_period": ("ClockPeriod",), "clock_uncertainty": ("ClockUncertainty",),
+             "io_type": ("IOType",)}  # fmt: skip
+    for name, value in keys.items():
+        _put(recipe, {**_KEYS, **plain}.get(name, (name,)), value)
+    return recipe
+
+
+def keras_to_hls(config: Mapping[str, Any]) -> HlsModel:
+    """`convert_from_config` of a dictionary."""
+    return convert_from_config(config)
+
+
 def _check_fallbacks(spec: ModelSpec, allowed: bool) -> None:
     """Say which layers of Keras 3 a handler for Keras 2 reads, or refuse them."""
     for layer in spec.layers:

@@ -128,7 +128,7 @@ def test_arrays_are_data(convert: Callable[..., Any]) -> None:
     assert reference["source"] == "file" and reference["max_abs_error"] == 0
 
 
-@pytest.mark.parametrize("wrong", ["abc".split(), np.array(["a"]), 3.0, [np.array([None])], object()])
+@pytest.mark.parametrize("wrong", [["abc"], np.array(["a"]), 3.0, [np.array([None])], object()])
 def test_what_is_no_array(wrong: Any, convert: Callable[..., Any]) -> None:
     with pytest.raises(kbuild.RecipeError, match="InputData: give an array of numbers"):
         convert(InputData=wrong)

@@ -32,7 +32,7 @@ def traced(layer: Any, spec: LayerSpec) -> Logic | None:
         return None
     package, plugins = type(layer).__module__.split(".")[0], get_available_plugins()
     framework = package if package in plugins else "keras"
-    if framework not in plugins or not _is_traceable(layer, spec):
+    if framework not in plugins or spec.keras != 3 or not _is_traceable(layer, spec):
         return None
     model = layer if framework == package != "keras" else _model_of(layer)
     shapes = [tuple(int(n) for n in tensor.shape[1:]) for tensor in _tensors(layer.input)]
