@@ -6,15 +6,14 @@ A package offers layers and operations by Python entry points of the groups `kbu
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 
 LAYERS, OPS = "kbuild.layers", "kbuild.ops"
@@ -40,6 +39,8 @@ def origin_of(source: object) -> Origin:
 
     The digest is that of the file that it is written in; of its own text where it has no file, as in a notebook.
     """
+    import inspect  # takes a while, and few builds have code of users
+
     found = inspect.getmodule(source)
     name = None if found is None else vars(found).get("__file__")
     if name is not None and Path(name).is_file():
@@ -54,6 +55,8 @@ def origin_of(source: object) -> Origin:
 
 
 def _place(source: object) -> str:
+    import inspect
+
     if isinstance(source, ModuleType):
         return source.__name__
     if inspect.isfunction(source) or inspect.isclass(source):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kbuild.config import Recipe
+from kbuild.dataclass import replace
 from kbuild.errors import RecipeError
 from kbuild.flow.cache import Cache
 
@@ -45,10 +45,10 @@ def with_files(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str
 def named(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
     """The recipe whose settings name the arrays by their content, not by where the cache has them."""
     settings = {
-        key: dataclasses.replace(setting, value=names[key]) if key in names else setting
+        key: replace(setting, value=names[key]) if key in names else setting
         for key, setting in recipe.settings.items()
     }
-    return dataclasses.replace(recipe, settings=settings)
+    return replace(recipe, settings=settings)
 
 
 def _stored(key: str, value: Any) -> tuple[str, str]:

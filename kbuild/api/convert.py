@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from kbuild.api.arrays import named, with_files
 from kbuild.api.model import HlsModel
 from kbuild.api.reuse import with_legal_reuse_factors
 from kbuild.config import Recipe, load_recipe, recipe_from_dict
+from kbuild.dataclass import replace
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.flow.imports import load_imports
 from kbuild.frontend.keras.extensions import find
@@ -114,7 +114,7 @@ def convert_from_config(
         if live is not recipe.live_model:
             for note in live.notes:
                 warnings.warn(note, stacklevel=2)
-        recipe = dataclasses.replace(recipe, live_model=live)
+        recipe = replace(recipe, live_model=live)
     return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbuild.api.layers import Layer
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FixedType, IntArray
 from kbuild.ir.op import Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
@@ -27,6 +27,8 @@ class CustomOp(Op):
     a handler makes the op; it becomes integers of the type that the recipe gives to the variable of the field's name,
     which the class lists in `variables` beside `result`, else of the best one.
     """
+
+    own: ClassVar[bool] = False
 
     @abstractmethod
     def exact(self, inputs: Sequence[IntArray], types: Sequence[FixedType]) -> IntArray:

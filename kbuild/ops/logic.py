@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import (
     INT64_BITS,
     FixedType,

@@ -56,8 +56,8 @@ def find(kind: str) -> type[CustomOp] | None:
 
 
 def is_registered(op: Op) -> bool:
-    """Whether graphs may have this operation: kbuild's own, or one of a registered class."""
-    return not isinstance(op, CustomOp) or find(op.kind) is type(op)
+    """Whether this is of a registered class."""
+    return find(op.kind) is type(op)
 
 
 def register_all(module: ModuleType) -> bool:

@@ -9,7 +9,6 @@ from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
-from kbuild.ops.custom import CustomOp, EmitsHls, EmitsVerilog
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
@@ -39,8 +38,10 @@ def _prints(backend: Backend, op: Op, io_type: str) -> bool:
 
     The C simulation is HLS C++ with any backend.
     """
-    if not isinstance(op, CustomOp):
+    if op.own:
         return backend.supports(op.kind, io_type)
+    from kbuild.ops.custom import EmitsHls, EmitsVerilog
+
     prints = isinstance(op, EmitsHls) and (backend.language == "hls" or isinstance(op, EmitsVerilog))
     return prints and io_type in backend.io_types
 

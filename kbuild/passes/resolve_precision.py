@@ -8,18 +8,17 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from functools import cache
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.custom import CustomOp
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.identity import Identity
@@ -196,7 +195,7 @@ def _plain(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _custom(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     """An op that is not kbuild's own: each of its tensors is a variable of its field's name."""
-    tensors = {f.name: value for f in fields(op) if isinstance(value := vars(op)[f.name], Tensor)}
+    tensors = {name: value for name in field_names(op) if isinstance(value := vars(op)[name], Tensor)}
     typed = replace(op, **{name: resolver.constant(tensor, name) for name, tensor in tensors.items()})
     return typed, resolver.result(typed)
 
@@ -334,7 +333,7 @@ _RULES: dict[str, Rule] = {
 
 
 def _rule(op: Op) -> Rule:
-    return _RULES.get(op.kind, _custom if isinstance(op, CustomOp) else _plain)
+    return _RULES.get(op.kind, _plain if op.own else _custom)
 
 
 # ---- bounds ------------------------------------------------------------------------------------------------------

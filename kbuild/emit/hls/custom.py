@@ -23,9 +23,10 @@ namespace kbuild {{
 """
 
 
-def custom(node: Node, op: EmitsHls, inputs: Sequence[Node]) -> Step:
+def custom(node: Node, inputs: Sequence[Node]) -> Step:
     """One call of the kernel."""
-    kernel = op.hls([x.shape for x in inputs], [x.fixed() for x in inputs], node.shape)
+    assert isinstance(node.op, EmitsHls)  # or it is refused before
+    kernel = node.op.hls([x.shape for x in inputs], [x.fixed() for x in inputs], node.shape)
     constants = tuple(Constant(f"{name}_{node.name}", tensor) for name, tensor in kernel.constants.items())
     types = {name: spell(of) for name, of in kernel.types.items()}
     integers = {"elements": elements(node.shape), **kernel.integers}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from kbuild.emit.hls.design import Step
 from kbuild.errors import UnsupportedModel
@@ -13,6 +14,7 @@ from kbuild.resources import resource
 _INCLUDE = re.compile(r'^#include "([a-z0-9_./]+)"$', re.MULTILINE)
 
 
+@cache
 def text_of(*parts: str) -> str:
     """A file under `backends/`."""
     return resource("backends", *parts).read_text(encoding="utf-8")

@@ -29,7 +29,6 @@ from kbuild.emit.hls.moves import gather, interpolate, pad, repeat, transpose
 from kbuild.emit.hls.reductions import mean, pool, reduce
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Tensor
-from kbuild.ops.custom import EmitsHls
 from kbuild.ops.merge import Merge
 
 if TYPE_CHECKING:
@@ -56,10 +55,10 @@ def steps(graph: Graph) -> list[tuple[Node, Step]]:
 
 def step(node: Node, inputs: Sequence[Node]) -> Step:
     """The kernel calls of one node, whose type and whose inputs' types are resolved."""
-    if node.op.kind not in STEPS and isinstance(node.op, EmitsHls):
+    if not node.op.own:
         from kbuild.emit.hls.custom import custom
 
-        return custom(node, node.op, inputs)
+        return custom(node, inputs)
     make: Any = STEPS[node.op.kind]
     made: Step = make(node, node.op, inputs)
     return made

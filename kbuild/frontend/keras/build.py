@@ -17,7 +17,6 @@ from kbuild.frontend.keras.names import Names, identifier
 from kbuild.frontend.keras.safety import MAX_ELEMENTS, MAX_NODES, quoted
 from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
 from kbuild.ir import Graph, Layer, Node, Op, verify
-from kbuild.ops.registered import is_registered
 from kbuild.ops.transpose import Transpose
 
 Path = tuple[str, ...]
@@ -113,11 +112,8 @@ class _Builder:
     def _add(self, name: str, op: Op, inputs: tuple[Node, ...], layer: Layer) -> Node:
         if len(self.nodes) >= MAX_NODES:
             raise UnsupportedModel(f"the model has more than {MAX_NODES} layer calls")
-        if not is_registered(op):
-            raise UnsupportedModel(
-                f"the layer {quoted(layer.name)} ({layer.class_name}): its handler adds an operation {op.kind} that is "
-                f"not registered; call kbuild.converters.register_operation({type(op).__name__})"
-            )
+        if not op.own:
+            _check_registered(op, layer)
         shapes = [source.shape for source in inputs]
         try:
             op.verify(shapes)
@@ -130,6 +126,16 @@ class _Builder:
         node = Node(self._node_names.take(identifier(name)), op, names, shape, layer)
         self.nodes.append(node)
         return node
+
+
+def _check_registered(op: Op, layer: Layer) -> None:
+    from kbuild.ops.registered import is_registered
+
+    if not is_registered(op):
+        raise UnsupportedModel(
+            f"the layer {quoted(layer.name)} ({layer.class_name}): its handler adds an operation {op.kind} that is not "
+            f"registered; call kbuild.converters.register_operation({type(op).__name__})"
+        )
 
 
 def _value(values: Mapping[TensorRef, Node], ref: TensorRef) -> Node:

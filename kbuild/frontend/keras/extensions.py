@@ -9,15 +9,14 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from kbuild import plugins
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 from kbuild.frontend.keras.handler import Handler
-from kbuild.ops import registered
 from kbuild.plugins import Origin, origin_of
 
 KERAS = (2, 3)
@@ -91,6 +90,8 @@ def load_installed() -> None:
 
     Raises RecipeError.
     """
+    from kbuild.ops import registered
+
     registered.load_installed()
     for name, value in plugins.offered(plugins.LAYERS).items():
         what = f"the entry point {name} of {plugins.LAYERS}"
@@ -104,6 +105,8 @@ def load_installed() -> None:
 
 def _register_all(module: ModuleType, what: str) -> bool:
     """Register the operations and the HANDLERS of a module; whether there are any."""
+    from kbuild.ops import registered
+
     operations = registered.register_all(module)
     handlers = vars(module).get("HANDLERS", {})
     _register_handlers(handlers, what, module)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray
 
 if TYPE_CHECKING:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from da4ml.trace.fixed_variable import FixedVariable, FixedVariableInput
+
+from kbuild.dataclass import dataclass, field
 
 
 class Entry(NamedTuple):

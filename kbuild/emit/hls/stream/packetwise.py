@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.stream.process import Packing, natural
 from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
-from kbuild.ops.custom import EmitsHls
 from kbuild.ops.dense import Dense
 from kbuild.ops.gather import Gather
 from kbuild.ops.identity import Identity
@@ -42,14 +41,18 @@ class Plan:
 def plan(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
     """How the node is computed packet by packet, its inputs being packed like that; None where it cannot be."""
     make: Any = PLANS.get(type(node.op))
-    if make is None:
+    if not node.op.own:
         return _custom(node, inputs, packings)
+    if make is None:
+        return None
     found: Plan | None = make(node, node.op, inputs, packings)
     return found
 
 
 def _custom(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
     """An operation that is not kbuild's own says itself whether its elements are independent."""
+    from kbuild.ops.custom import EmitsHls
+
     if len(inputs) != 1 or not isinstance(node.op, EmitsHls):
         return None
     kernel = node.op.hls([inputs[0].shape], [inputs[0].fixed()], node.shape)
