@@ -41,7 +41,11 @@ _FORMATS = {
 }
 
 _PASSES = "kbuild's passes are not chosen; delete it"
-_NOT_HERE = {"SkipOptimizers": _PASSES, "Optimizers": _PASSES, "Flows": _PASSES}  # keys that hls4ml knows
+# Keys that hls4ml knows and kbuild has no use for.
+_NOT_HERE = {
+    **dict.fromkeys(("SkipOptimizers", "Optimizers", "Flows"), _PASSES),
+    "FIFO_opt": "FIFOs are always as deep as they need to be; delete it",
+}
 _LARGE = 1_000
 
 
