@@ -14,6 +14,7 @@ import pytest
 import kbuild
 from kbuild import plugins
 from kbuild.cli import main
+from kbuild.fixed import FixedType
 from kbuild.frontend.keras import extensions
 from kbuild.ops import registered
 
@@ -101,6 +102,25 @@ def test_every_engine_computes_the_operation(backend: str, io_type: str) -> None
         assert "signed_square" in Path("out/firmware/kernels/custom/signed_square.h").read_text()
     if io_type == "io_stream":
         assert "signed_square, packet by packet" in Path("out/firmware/processes.h").read_text()
+
+
+def test_the_kernel_with_the_vendors_headers(tmp_path: Path) -> None:
+    """In C++11 as Vivado HLS has it."""
+    from hls_projects import run, source, vendor_headers, write
+
+    from kbuild.ir import Graph, Layer, Node, Tensor, verify
+    from kbuild.tools.cxx import compiler
+
+    names: dict[str, Any] = {"__name__": "my_operation"}
+    exec(compile(EXAMPLE, "my_operation", "exec", dont_inherit=True), names)
+    op = names["SignedSquare"](Tensor(np.array(-5), FixedType(4, 2)))
+    nodes = (source("x", (2, 3)), Node("y", op, ("x",), (2, 3), Layer("y", "SignedSquare"), FixedType(14, 6)))
+    write(verify(Graph("squares", nodes, ("y",))), tmp_path)
+    command = [*compiler().command, "-std=c++11", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-isystem",
+               str(vendor_headers()), "firmware/tagger.cpp", "tb/tagger_test.cpp", "-o", "test.exe"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr[:2000]
+    assert run(tmp_path / "test.exe") == (0, "20 samples, 0 wrong values\n")
 
 
 def test_a_kernel_that_differs_from_its_definition_fails_the_build() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hls_projects import run, vendor_headers, write
 from random_graphs import Builder, random_inputs
 
 from kbuild import emulate
@@ -20,6 +22,7 @@ from kbuild.ir.text import parse, tensors, to_text
 from kbuild.ops import op_class
 from kbuild.ops.input import Input
 from kbuild.ops.logic import Code, Logic, Result, Step, input_type, integers
+from kbuild.tools.cxx import compiler
 
 TARGET = Target("Yosys", "myproject", "LFE5U-85F-6BG381C", 5.0, 0.125, "io_parallel")
 
@@ -150,6 +153,16 @@ def test_programs_in_verilog(tmp_path: Path) -> None:
     wanted = emulate.run(graph, inputs, names).values
     design = lower(graph, TARGET)
     assert_equal(graph, wanted, rtl.Rtl(rtl.build(design, tmp_path), graph, design).run(inputs, names))
+
+
+def test_programs_with_the_vendors_headers(tmp_path: Path) -> None:
+    """In C++11 as Vivado HLS has it."""
+    write(graph_of(5, programs=1, steps=24), tmp_path)
+    command = [*compiler().command, "-std=c++11", "-O0", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-isystem",
+               str(vendor_headers()), "firmware/tagger.cpp", "tb/tagger_test.cpp", "-o", "test.exe"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr[:2000]
+    assert run(tmp_path / "test.exe") == (0, "20 samples, 0 wrong values\n")
 
 
 @pytest.mark.slow
