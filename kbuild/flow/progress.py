@@ -1,4 +1,4 @@
-"""What a build shows of itself: a live table on a terminal, a line a stage elsewhere, and what it is at in a notebook."""
+"""What a build shows of itself: a live table on a terminal, a line a stage elsewhere; in a notebook more lines."""
 
 from __future__ import annotations
 
