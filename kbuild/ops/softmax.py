@@ -153,44 +153,45 @@ class Softmax(Op):
         return self._scaled(e, fraction, inverse, lift, result, overflow)
 
     def _stable(self, x: IntArray, result: FixedType, overflow: OverflowCount) -> IntArray:
-        exp_table, _ = self.tables()
         difference = x.max(axis=-1, keepdims=True) - x
-        e, most, fraction = self._exponentials(difference), exp_table.data[:1], exp_table.fixed().fraction
+        e, factor, most = self._exponentials(difference)
         inverse, lift = self._reciprocal(e.sum(axis=-1, keepdims=True), x.shape[-1])
-        if self.exp_low is not None:
-            _, _, of, _ = self.refinement()
-            e, most, fraction = cast(e, fraction, of), cast(most, fraction, of), of.fraction
-        y = self._scaled(e, fraction, inverse, lift, result, overflow)
+        fraction = (self.numerator or self.exponential().fixed()).fraction
+        y = self._scaled(factor, fraction, inverse, lift, result, overflow)
         if not self.distinct:
             return y
         highest = self._scaled(most, fraction, inverse, lift, result, OverflowCount())
         below = highest - (highest > 0).astype(highest.dtype)
         return np.where(difference > 0, np.minimum(y, below), y)
 
-    def _exponentials(self, difference: IntArray) -> IntArray:
-        exp_table, _ = self.tables()
+    def _exponentials(self, difference: IntArray) -> tuple[IntArray, ...]:
+        """Exponentials as they enter the sum and as they are multiplied, and the latter of the largest input."""
+        table = self.exponential()
         if self.exp_low is None:
-            return exp_table.data[index_of(difference, 0, self.exp_shift, exp_table.data.size)]
-        size = exp_table.data.size << self.low_bits
+            e = table.data[index_of(difference, 0, self.exp_shift, table.data.size)]
+            return e, e, table.data[:1]
+        size = table.data.size << self.low_bits
         index = index_of(difference, 0, self.exp_shift, size)
-        return self._composed[index] if size <= _COMPOSED else self._composition(index)
+        composed = (of[index] for of in self._composed) if size <= _COMPOSED else self._composition(index)
+        return *composed, self._composition(np.zeros(1, np.int64))[1]
 
     @cached_property
-    def _composed(self) -> IntArray:
-        """The exponential of every index."""
-        exp_table, _ = self.tables()
-        return self._composition(np.arange(exp_table.data.size << self.low_bits))
+    def _composed(self) -> tuple[IntArray, IntArray]:
+        """`_composition` of every index."""
+        return self._composition(np.arange(self.exponential().data.size << self.low_bits))
 
-    def _composition(self, index: IntArray) -> IntArray:
-        exp_table, low = self.tables()[0], self.refinement()[0]
-        high, factor = exp_table.data[index >> self.low_bits], low.data[index & (low.data.size - 1)]
-        if exp_table.bits + low.bits > INT64_BITS:
-            high, factor = wide(high), wide(factor)
-        return compact(high - (high * factor >> low.fixed().fraction))
+    def _composition(self, index: IntArray) -> tuple[IntArray, IntArray]:
+        """Exponentials from both tables, and the same cast to the type `numerator`."""
+        (low, _, of, _), table = self.refinement(), self.exponential()
+        high, share = table.data[index >> self.low_bits], low.data[index & (low.data.size - 1)]
+        if table.bits + low.bits > INT64_BITS:
+            high, share = wide(high), wide(share)
+        e = compact(high - (high * share >> low.fixed().fraction))
+        return e, cast(e, table.fixed().fraction, of)
 
     def _reciprocal(self, total: IntArray, length: int) -> tuple[IntArray, IntArray]:
         """Reciprocals of the sums, and how far each sum was shifted up."""
-        exp_table, inv_table = self.tables()
+        _, inv_table = self.tables()
         top = self.top(length)
         lift = np.full(total.shape, top - self.least())
         for bit in range(self.least() + 1, top + 1):

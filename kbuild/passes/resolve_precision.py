@@ -264,9 +264,11 @@ def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     typed = replace(op, implementation=chosen or op.implementation)
     length, span = resolver.node.shape[-1], _span(resolver.intervals[0])
     exponents = Exponents(typed.implementation, resolver.types[0], span, length)
-    given = [resolver.given(name) for name in ("exp_table", "inv_table", "result")]
+    exp_table, inv_table, result = (resolver.given(name) for name in ("exp_table", "inv_table", "result"))
     try:
-        return softmax_tables(typed, exponents, resolver.table_size, *given, width=resolver.width)
+        return softmax_tables(
+            typed, exponents, resolver.table_size, exp_table, inv_table, result, resolver.width
+        )
     except ValueError as error:
         raise RecipeError(f"layer {resolver.node.layer.name}: {error}") from error
 
