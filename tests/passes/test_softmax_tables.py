@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from kbuild import emulate
 from kbuild.emit import Target
 from kbuild.emit.verilog import lower
-from kbuild.engines import csim, rtl
+from kbuild.engines import csim, csim_stream, rtl
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, to_float
 from kbuild.ir import Graph, Layer, Node, OverflowCount, verify
 from kbuild.ops.input import Input
@@ -158,6 +159,7 @@ def test_latency_over_a_wide_range_is_refused() -> None:
 
 # ---- the engines ------------------------------------------------------------------------------------------------
 
+SAMPLES = 192
 CASES = [
     (FixedType(16, 6), (10,), None, None),
     (FixedType(16, -4), (5,), None, None),
@@ -176,17 +178,19 @@ def all_cases() -> tuple[Graph, dict[str, IntArray]]:
         op, result = softmax_tables(Softmax(), exponents(x, shape[-1]), size, None, None, given_result)
         nodes.append(Node(f"x{i}", Input(shape), (), shape, Layer(f"x{i}", "InputLayer"), x))
         nodes.append(Node(f"y{i}", op, (f"x{i}",), shape, Layer(f"y{i}", "Softmax"), result))
-        inputs[f"x{i}"] = values_of(x, i, (192 * shape[0], shape[-1]))[: 192 * (len(shape) == 1 or shape[0])]
-        inputs[f"x{i}"] = inputs[f"x{i}"].reshape(192, *shape)
+        inputs[f"x{i}"] = values_of(x, i, (SAMPLES * math.prod(shape[:-1]), shape[-1])).reshape(SAMPLES, *shape)
     return verify(Graph("softmaxes", tuple(nodes), tuple(f"y{i}" for i in range(len(CASES))))), inputs
 
 
-@pytest.mark.parametrize("engine", ["csim", "rtl"])
+@pytest.mark.parametrize("engine", ["csim", "csim_stream", "rtl"])
 def test_engines_are_equal(engine: str, tmp_path: Path) -> None:
     graph, inputs = all_cases()
     wanted = emulate.run(graph, inputs).values
     if engine == "csim":
         found = csim.CSim(csim.build(graph, tmp_path), graph).run(inputs, graph.outputs)
+    elif engine == "csim_stream":
+        library = csim.build(graph, tmp_path, io_type="io_stream")
+        found = csim_stream.StreamCSim(library, graph).run(inputs, graph.outputs)
     else:
         design = lower(graph, TARGET)
         found = rtl.Rtl(rtl.build(design, tmp_path), graph, design).run(inputs, graph.outputs)
