@@ -8,10 +8,10 @@ exponentials, and the result gets as many bits as that justifies.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, Overflow, Quantization, type_for
 from kbuild.ir import Tensor
 from kbuild.ops.lookup import centers

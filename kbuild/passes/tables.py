@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization
 from kbuild.ir import Tensor
 from kbuild.ops.functions import FUNCTIONS

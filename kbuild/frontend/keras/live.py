@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.build import build_graph
