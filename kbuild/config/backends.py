@@ -32,25 +32,34 @@ class Backend:
         return io_type in self.ops.get(kind, ())
 
 
-@cache
 def all_backends() -> dict[str, Backend]:
     """Every backend by its name in the recipe: each folder of `backends/` that has a `target.yml`."""
-    files = sorted(resource("backends").glob("*/target.yml"))
-    found = [_read(file.parent.name, file.read_text(encoding="utf-8")) for file in files]
+    found = [_read(file.parent.name) for file in sorted(resource("backends").glob("*/target.yml"))]
     return {backend.name: backend for backend in found}
 
 
+def find_backend(name: str) -> Backend | None:
+    """The backend of a name in the recipe, in the folder of that name in small letters; None where there is none."""
+    folder = name.lower()
+    if not (resource("backends") / folder / "target.yml").is_file():
+        return None
+    found = _read(folder)
+    return found if found.name == name else None
+
+
 def load_backend(name: str) -> Backend:
-    """The backend of a name in the recipe. Raises KeyError, naming those there are."""
-    backends = all_backends()
-    if name not in backends:
-        raise KeyError(f"no backend is called {name}; there are {', '.join(backends)}")
-    return backends[name]
+    """As `find_backend`. Raises KeyError, naming those there are."""
+    found = find_backend(name)
+    if found is None:
+        raise KeyError(f"no backend is called {name}; there are {', '.join(all_backends())}")
+    return found
 
 
-def _read(folder: str, text: str) -> Backend:
+@cache
+def _read(folder: str) -> Backend:
     import yaml
 
+    text = resource("backends", folder, "target.yml").read_text(encoding="utf-8")
     loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     data: dict[str, Any] = yaml.load(text, Loader=loader)
     known = {

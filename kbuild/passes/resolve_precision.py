@@ -30,7 +30,8 @@ from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
-from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
+from kbuild.passes.softmax_tables import Exponents, softmax_tables
+from kbuild.passes.tables import Span, lut_table
 
 _FIRST = 1 << 12
 
@@ -269,10 +270,12 @@ def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     chosen = None if settings is None else settings.implementation.value
     typed = replace(op, implementation=chosen or op.implementation)
     length, span = resolver.node.shape[-1], _span(resolver.intervals[0])
-    exponents = exponents_of(typed, resolver.types[0], span, length, resolver.table_size)
+    exponents = Exponents(typed.implementation, resolver.types[0], span, length)
     exp_table, inv_table, result = (resolver.given(name) for name in ("exp_table", "inv_table", "result"))
     try:
-        return softmax_tables(typed, exponents, exp_table, inv_table, result)
+        return softmax_tables(
+            typed, exponents, resolver.table_size, exp_table, inv_table, result, resolver.width
+        )
     except ValueError as error:
         raise RecipeError(f"layer {resolver.node.layer.name}: {error}") from error
 

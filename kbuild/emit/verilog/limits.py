@@ -34,7 +34,8 @@ def terms(graph: Graph, node: Node) -> int:
         return signed_digits.count(scale) + elements
     if isinstance(node.op, Softmax):
         length = node.shape[-1]
-        return elements * (length if node.op.implementation in ("legacy", "argmax") else 2)
+        each = 4 if node.op.exp_low is not None else 2
+        return elements * (length if node.op.implementation in ("legacy", "argmax") else each)
     return elements * max(len(node.inputs), 1)
 
 
