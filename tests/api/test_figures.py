@@ -65,7 +65,9 @@ def test_ranges_hold_what_is_computed(digits: Any) -> None:
     _, traced = digits.trace(x)
     found = {entry.name: entry for entry in ranges.activation_ranges(digits.graph, x)}
     assert set(traced) <= set(found)
-    for entry in ranges.weight_ranges(digits.graph):
+    filled = [entry for entry in ranges.weight_ranges(digits.graph) if entry.magnitudes.size]  # not all of zeros
+    assert len(filled) >= 4
+    for entry in filled:
         assert entry.powers is not None and np.log2(entry.magnitudes.max()) <= entry.powers[1]
         assert np.log2(entry.magnitudes.min()) >= entry.powers[0]
 
