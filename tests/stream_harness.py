@@ -117,7 +117,7 @@ class Kernels:
         name = "kernels" if vendor is None else "vendor"
         (folder / f"{name}.cpp").write_text(source(cases))
         types = BACKENDS / "fixed" if vendor is None else vendor
-        exchange = BACKENDS / "csim" if vendor is None else HEADERS / "vendor"
+        exchange = HEADERS / ("ours" if vendor is None else "vendor")
         flags = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter",
                  "-Wno-maybe-uninitialized")
         options = Options(optimise=optimise, native=False, include_dirs=(HEADERS, types, BACKENDS, exchange),
