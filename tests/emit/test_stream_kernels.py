@@ -89,7 +89,7 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
             assert case.kernel.call.config.integers["fifo_depth"] == max(kernels.inner_peak, LEAST), told
 
 
-SEEDS = [(3, NARROW), (1003, ANY)]
+SEEDS = [(8, NARROW), (1003, ANY)]
 CASES = 32
 
 
@@ -125,7 +125,7 @@ def test_the_random_kernels_have_everything() -> None:
     assert {len(op.kernel) for op, _ in convs} == {1, 2}
     at_once = [(op.encoded, op.parallelization_factor > 1, max(op.input_dilation) > 1) for op, _ in convs]
     assert {*at_once} == {*itertools.product((True, False), repeat=3)}
-    integers_of = [case.kernel.call.config.integers for _, case in convs]
+    integers_of = [case.kernel.call.config.integers for op, case in convs if not op.encoded]
     assert any(i["lines"] > 1 and i["spread0"] > 1 for i in integers_of)  # rows of zeros between those in memory
     assert any(i["first0"] < 0 or i["first1"] < 0 for i in integers_of)  # windows that end before the input begins
     larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]
