@@ -31,7 +31,8 @@ class stream_wait {
     ~stream_wait() {}
 };
 
-// What does not depend on the type of the items, which are bytes here. Items lie in a ring of 2^n places.
+// What does not depend on the type of the items, which are bytes here: numbers and structs of numbers may be moved so,
+// those of the vendors' headers, too. Items lie in a ring of 2^n places.
 class stream_base {
   public:
     bool empty() const { return count_ == 0; }
@@ -105,8 +106,6 @@ class stream_base {
 
 template <class T, int Depth = 0>
 class stream : public stream_base {
-    static_assert(__is_trivially_copyable(T), "items are copied as bytes");
-
   public:
     explicit stream(const char* name = "stream") : stream_base(name, sizeof(T)) {}
 
