@@ -89,13 +89,13 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
             assert case.kernel.call.config.integers["fifo_depth"] == max(kernels.inner_peak, LEAST), told
 
 
-SEEDS = [(8, NARROW), (1003, ANY)]
+SEEDS = [(3, NARROW, KINDS), (1003, ANY, KINDS), (1, NARROW, ("conv",))]
 CASES = 32
 
 
-@pytest.mark.parametrize(("seed", "widths"), SEEDS)
-def test_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
-    check(list(random_cases(seed, CASES, widths)), tmp_path)
+@pytest.mark.parametrize(("seed", "widths", "kinds"), SEEDS)
+def test_random_kernels(seed: int, widths: tuple[int, int], kinds: Sequence[str], tmp_path: Path) -> None:
+    check(list(random_cases(seed, CASES, widths, kinds)), tmp_path)
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path)
 
 def test_the_random_kernels_have_everything() -> None:
     """So that a change of the generator cannot quietly stop testing something."""
-    cases = [case for seed, widths in SEEDS for case in random_cases(seed, CASES, widths)]
+    cases = [case for seed, widths, kinds in SEEDS for case in random_cases(seed, CASES, widths, kinds)]
     templates = set()
     for header in (BACKENDS / "hls" / "stream").glob("*.h"):
         found = re.findall(r"^void (stream_\w+)\(hls::stream<\w+>& \w+, hls::stream", header.read_text(), re.MULTILINE)
