@@ -34,7 +34,8 @@ class Conv(Contraction):
     with o in group o // (Cout / groups). Padding adds products that are zero. The order of accumulation is that of
     (kernel position, channel), the last running fastest. A depthwise convolution has groups = Cin; a transposed one
     with strides s has input_dilation = s and the mirrored kernel. The parallelization factor, how many positions are
-    computed at once, divides the number of positions and never changes the result.
+    computed at once, divides the number of positions. `encoded`: a streamed convolution keeps its window in a FIFO for
+    each place of the kernel instead of line buffers. Neither changes the result.
     """
 
     strides: tuple[int, ...]
@@ -43,6 +44,7 @@ class Conv(Contraction):
     input_dilation: tuple[int, ...]
     groups: int = 1
     parallelization_factor: int = 1
+    encoded: bool = False
 
     kind: ClassVar[str] = "conv"
 
