@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kbuild.config.parts import Part, find_part
 from kbuild.config.places import NOWHERE, Place, key_text
+from kbuild.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from kbuild.fixed import FixedType
@@ -93,13 +93,18 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Whether and how the backend's tool runs; `run` None means: if the tool is here."""
+    """Whether and how the backend's tool runs; `run` None means: if the tool is here.
+
+    cosim, export: what `build` of the Python API asks for: C/RTL co-simulation and an IP of the HLS tool.
+    """
 
     run: bool | None
     place_and_route: bool
     seed: int
     effort: str
     constraints: Path | None
+    cosim: bool = False
+    export: bool = False
 
 
 @dataclass(frozen=True)

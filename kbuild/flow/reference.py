@@ -6,13 +6,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError, RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.flow.data import load_values
@@ -147,7 +147,7 @@ def _ask_keras(build: Build, inputs: list[FloatArray], target: Path) -> None:
             cwd=Path(scratch),
             log=Path(scratch, "keras.log"),
             timeout=_TIMEOUT,
-            env={"KERAS_BACKEND": _framework() or ""},
+            env={"KERAS_BACKEND": _framework() or "", "MPLBACKEND": "agg"},  # a notebook's is one of its kernel
         )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import StageError
 from kbuild.flow.digests import code_digest, value_digest
 from kbuild.flow.disk import remove_empty
@@ -135,11 +135,13 @@ class Hls:
         top = recipe.project_name
         copied = copy_design(build, folder)
         build.tell("synthesize", "C synthesis")
-        report = vitis_hls.build(self.backend, top, folder=folder, project=folder)
+        steps = vitis_hls.Steps(cosim=recipe.synthesis.cosim, export=recipe.synthesis.export)
+        report = vitis_hls.build(self.backend, top, folder=folder, steps=steps, project=folder)
         if recipe.synthesis.place_and_route:
             build.tell("synthesize", "logic synthesis")
             report = vivado.synthesize(report, folder=folder, project=folder)
         kept = [vitis_hls.report_path(folder, top), *folder.glob("*.rpt"), *folder.glob("*.log")]
+        kept += vitis_hls.further_results(folder, top)
         work = folder / FOLDER
         work.mkdir()
         for path in kept:

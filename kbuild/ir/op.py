@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 
 Shape = tuple[int, ...]
@@ -21,6 +21,9 @@ class OverflowCount:
     def add(self, count: int) -> None:
         """Count `count` more values."""
         self.values += count
+
+
+Evaluation = Callable[[Sequence[IntArray], OverflowCount], IntArray]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Op(ABC):
     `eval` on integers is the definition that C++ and Verilog are checked against.
     """
 
+    own: ClassVar[bool] = True  # whether it is kbuild's own; others are `kbuild.ops.custom.CustomOp`s
     kind: ClassVar[str]  # the name in the text form, in templates and in `kbuild layers`
     arity: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     variables: ClassVar[tuple[str, ...]] = ("result",)  # what `Precision` may set on a layer of this op
@@ -70,6 +74,10 @@ class Op(ABC):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         """Integers of the type `result` for integers of the input types."""
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        """`eval` for inputs of these types: what does not depend on the inputs is computed once. For any thread."""
+        return lambda inputs, overflow: self.eval(inputs, types, result, overflow)
 
     @abstractmethod
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import StageError
 from kbuild.report.records import Resources, SynthesisReport, Timing
 from kbuild.tools.process import Program, ToolSpec, find, run, version, write_atomically
@@ -78,6 +78,12 @@ def run_script(steps: Steps) -> str:
 def report_path(folder: Path, top: str) -> Path:
     """Where C synthesis leaves its report in a project's folder."""
     return folder / f"{top}_prj" / "solution1" / "syn" / "report" / f"{top}_csynth.xml"
+
+
+def further_results(folder: Path, top: str) -> list[Path]:
+    """The report of co-simulation and the exported IP, where the tool has made them."""
+    solution = folder / f"{top}_prj" / "solution1"
+    return [*solution.glob("sim/report/*_cosim.rpt"), *solution.glob("impl/ip/*.zip"), *solution.glob("impl/*.zip")]
 
 
 def build(backend: str, top: str, *, folder: Path, steps: Steps | None = None, project: Path | None = None,

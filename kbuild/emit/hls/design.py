@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FixedType, Overflow, product_type
 from kbuild.ir import Graph, Shape, Tensor
@@ -97,12 +97,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Step:
-    """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use."""
+    """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use.
+
+    `header` has the kernels, a file of `backends/hls/`; one that is not kbuild's own has its text in `source`.
+    """
 
     header: str
     calls: tuple[Call, ...]
     constants: tuple[Constant, ...] = ()
     temporaries: tuple[Array, ...] = ()
+    source: str | None = None
 
 
 def arrays(graph: Graph, steps: Iterable[Step]) -> list[Array]:

@@ -8,8 +8,8 @@ pipelined, a new sample a cycle. Cycles are absolute, so that modules can follow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.emit.verilog.cells import (
     Add,
     Cell,
@@ -87,6 +87,10 @@ class Netlist:
         return self._new(cell, low, high, cycle, time)
 
     # ---- cells --------------------------------------------------------------------------------------------------
+
+    def constant(self, value: int) -> Signal:
+        """A number; it is there at all times."""
+        return constant(value)
 
     def port(self, bus: str, index: int, width: int, bounds: tuple[int, int], arrival: tuple[int, int]) -> Signal:
         """Element `index`, within the bounds, of an input bus of elements of `width` bits."""

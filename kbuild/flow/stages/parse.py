@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kbuild import plugins
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
-from kbuild.report.documents import from_text, to_text
+from kbuild.report.documents import to_text, with_value
 from kbuild.report.graphs import ParsedLayer, ParseReport, Port
 
 if TYPE_CHECKING:
@@ -29,12 +28,12 @@ class Parse(Stage):
     """The graph in float64, with every layer of the model."""
 
     name = "parse"
-    rooms = ("fixed", "parallel", "ir", "ops", "frontend", "report", "flow/stages/parse")
+    rooms = ("fixed", "parallel", "dataclass", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         live = live_model(build.recipe)
         model = {key: build.file(path) for key, path in model_files(build.recipe).items()}
-        return {**model, **({} if live is None else {"live": live.digest}), **_extensions()}
+        return {**model, "live": None if live is None else live.digest, "handlers": plugins.digest("layer")}
 
     def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.frontend.keras import read_model
@@ -52,9 +51,8 @@ class Parse(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         build.settings()  # a recipe that names layers which the model does not have writes nothing
-        report = from_text(ParseReport, artifact.text(_FILE), _FILE)
         # The graph may come from the cache, made for the same model in another folder.
-        return {REPORT: to_text(dataclasses.replace(report, files=_relative(build.recipe))).encode()}
+        return {REPORT: with_value(artifact.text(_FILE), "files", _relative(build.recipe)).encode()}
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         return {"files": _relative(build.recipe)}
@@ -67,13 +65,6 @@ def model_files(recipe: Recipe) -> dict[str, Path]:
     """The model's files by what they are."""
     files = {"json": recipe.keras_json, "h5": recipe.keras_h5, "keras": recipe.keras_model}
     return {key: path for key, path in files.items() if path is not None}
-
-
-def _extensions() -> dict[str, str]:
-    """The code of handlers that are not kbuild's own, where something has registered some."""
-    extensions = sys.modules.get("kbuild.frontend.keras.extensions")
-    digest = None if extensions is None else extensions.digest()
-    return {} if digest is None else {"extensions": digest}
 
 
 def live_model(recipe: Recipe) -> LiveModel | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.emit.hls.contractions import reuse, summation
 from kbuild.emit.hls.design import Call, Config, Constant, value_name
 from kbuild.emit.hls.distributed import with_adders
