@@ -2,10 +2,10 @@
 
     python make_hgq2_models.py [folder [first seed [number of seeds [layers in a model [families ...]]]]]
 
-Each file `hgq2_<seed>.keras`, or `hgq2_<family>_<seed>.keras`, is one model: two inputs, and outputs for each layer with
-settings, quantizers and bit widths drawn at random. Beside it is `.npz` with inputs `x0...` and outputs `y0...`. All values have fewer than 24 bits,
-so that float32 rounds nothing but what tables and normalizations hold, and outputs are equal to the bit. The committed
-files:
+Each file `hgq2_<seed>.keras`, or `hgq2_<family>_<seed>.keras`, is one model: two inputs, and outputs for each layer
+with settings, quantizers and bit widths drawn at random. Beside it is `.npz` with inputs `x0...` and outputs `y0...`.
+All values have fewer than 24 bits, so that float32 rounds nothing but what tables and normalizations hold, and outputs
+are equal to the bit. The committed files:
 
     python make_hgq2_models.py data 0 2 12 layers
     python make_hgq2_models.py data 0 1 4 attention product recurrent
@@ -147,7 +147,8 @@ def product(rng: random.Random, inputs: list[object], name: str) -> list[object]
                                              **common)(x)]  # fmt: skip
     if kind == "Quantizer":
         scaled = {"scaler": rng.choice([None, 0.5, 4.0]), "affine": rng.choice([None, (0.25, 0.5), (-2.0, 1.0)])}
-        return [Quantizer(QuantizerConfig("kif", "datalane", overflow_mode=rng.choice(OVERFLOW), **scaled), name=name)(x)]
+        conf = QuantizerConfig("kif", "datalane", overflow_mode=rng.choice(OVERFLOW), **scaled)
+        return [Quantizer(conf, name=name)(x)]
     if kind == "Affined":
         table = quantizer(rng, "table")
         return [layers.QAffinedUnaryFunctionLUT(rng.choice(["tanh", "sigmoid", "relu"]),
