@@ -8,7 +8,8 @@ All values have fewer than 24 bits, so that float32 rounds nothing but what tabl
 are equal to the bit. The committed files:
 
     python make_hgq2_models.py data 0 2 12 layers
-    python make_hgq2_models.py data 0 1 4 attention product recurrent
+    python make_hgq2_models.py data 0 1 4 attention product
+    python make_hgq2_models.py data 1 2 4 recurrent
 
 Made with HGQ2 0.1, those of a family with HGQ2 0.2, and Keras 3 (TensorFlow).
 """

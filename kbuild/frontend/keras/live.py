@@ -159,7 +159,7 @@ def _as_saved(spec: ModelSpec, model: Any) -> ModelSpec:
 def _check_stated(model: Any) -> None:
     """Refuse quantizers of HGQ2 whose configuration does not state what they do: a HardTanhConfig that is symmetric."""
     for layer in model._flatten_layers():
-        config = getattr(layer, "config", None)
+        config = vars(layer).get("config")
         symmetric = isinstance(config, Mapping) and config.get("overflow_mode") == "SAT_SYM"
         if symmetric and type(config).__name__ == "HardTanhConfig":
             raise UnsupportedModel(
