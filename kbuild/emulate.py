@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Graph, Node, OverflowCount
 from kbuild.parallel import mapped

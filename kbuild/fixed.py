@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.parallel import PART, mapped, parts
 
 IntArray = NDArray[Any]  # int64, or object holding Python integers
@@ -51,7 +51,7 @@ class Overflow(str, Enum):
     SAT_SYM = "SAT_SYM"  # nearest end of the symmetric range [-max, max]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FixedType:
     """`fixed<width, integer, quantization, overflow>`, signed or not."""
 

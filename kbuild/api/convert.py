@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
 import warnings
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from kbuild.api.model import HlsModel
 from kbuild.api.reuse import with_legal_reuse_factors
 from kbuild.config import Recipe, load_recipe, recipe_from_dict
+from kbuild.dataclass import replace
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.flow.imports import load_imports
 from kbuild.frontend.keras.extensions import find
@@ -102,7 +102,7 @@ def convert_from_config(
     recipe = _recipe_of(config)
     load_imports(recipe, allow_code)
     if recipe.live_model is not None:
-        recipe = dataclasses.replace(recipe, live_model=read_live(recipe.live_model))
+        recipe = replace(recipe, live_model=read_live(recipe.live_model))
     return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config

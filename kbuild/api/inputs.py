@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kbuild.config.suggestions import listing
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.ir import Graph, Node

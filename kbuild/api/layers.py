@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from kbuild.config import LayerSettings
 from kbuild.config.suggestions import listing
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray
 from kbuild.ir import Graph, Node, Tensor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import threading
@@ -16,6 +15,7 @@ from kbuild.api.layers import Layer, Variable, layers_of, variable
 from kbuild.api.progress import Relay
 from kbuild.api.settings import Config
 from kbuild.config import Recipe
+from kbuild.dataclass import replace
 from kbuild.emulate import quantize_inputs
 from kbuild.errors import RecipeError
 from kbuild.flow import scheduler
@@ -176,12 +176,12 @@ class HlsModel:
         """The build, with the recipe's `Synthesis` replaced where arguments say something else."""
         wanted = self.recipe.synthesis
         if synth is not None:
-            wanted = dataclasses.replace(wanted, run=synth)
+            wanted = replace(wanted, run=synth)
         if place is not None:
-            wanted = dataclasses.replace(wanted, place_and_route=place)
+            wanted = replace(wanted, place_and_route=place)
         if wanted == self.recipe.synthesis:
             return self._build
-        recipe = dataclasses.replace(self.recipe, synthesis=wanted)
+        recipe = replace(self.recipe, synthesis=wanted)
         return Build(recipe, self._build.cache, self._relay, self._allow_code)
 
     def _stages(self, build: Build, stages: Sequence[str], show: bool) -> None:

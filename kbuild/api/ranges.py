@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kbuild.api.inputs import samples_of
+from kbuild.dataclass import dataclass
 from kbuild.emulate import float_values
 from kbuild.fixed import FixedType, FloatArray
 from kbuild.frontend.keras.live import layer_outputs, read_live

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterator
 
 from kbuild.config import LayerRules, Recipe, Setting
+from kbuild.dataclass import replace
 from kbuild.flow.build import Build
 from kbuild.ir import Node
 from kbuild.ops.contraction import Contraction
@@ -64,7 +64,7 @@ def _with_reuse_factor(recipe: Recipe, layer: str, field: str, reuse: int) -> Re
     setting = Setting(reuse, _ORIGIN)
     old = rules.get(own, LayerRules())
     if field == "reuse_factor":
-        rules[own] = dataclasses.replace(old, reuse_factor=setting)
+        rules[own] = replace(old, reuse_factor=setting)
     else:
-        rules[own] = dataclasses.replace(old, recurrent_reuse_factor=setting)
-    return dataclasses.replace(recipe, hls=dataclasses.replace(recipe.hls, layer_name=rules))
+        rules[own] = replace(old, recurrent_reuse_factor=setting)
+    return replace(recipe, hls=replace(recipe.hls, layer_name=rules))

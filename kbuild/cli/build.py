@@ -104,7 +104,7 @@ def _remember(
     for build in builds:
         files |= build.files_read
         with contextlib.suppress(OSError):
-            files |= {made: fast_path.stamp_file(made) for made in build.output.paths()}
+            files |= {made: fast_path.stamp_file(made, digest) for made, digest in build.output.digests().items()}
         for stage in STAGE_NAMES[: STAGE_NAMES.index(to) + 1]:
             states.append(fast_path.StageState(build.recipe.name, stage, build.skip(stage)))
     fast_path.record(path, overrides, to, files, states)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kbuild.config.backends import Backend, all_backends
+from kbuild.dataclass import dataclass
 from kbuild.flow.engines import engines_of
 from kbuild.frontend.keras import supported_layers
 from kbuild.resources import resource

@@ -8,8 +8,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from kbuild.dataclass import dataclass
 
 # Keyword → the kind of value that it is about, and the rule for (value, what the keyword says).
 _RULES: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from kbuild.config.schema import default_of
 from kbuild.config.suggestions import nearest
+from kbuild.dataclass import dataclass
 from kbuild.resources import resource
 
 

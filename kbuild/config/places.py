@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 
 KeyPath = tuple[str | int, ...]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kbuild.config.parts import Part, find_part
 from kbuild.config.places import NOWHERE, Place, key_text
+from kbuild.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from kbuild.fixed import FixedType

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kbuild.config.places import Problem, raise_problems
 from kbuild.config.recipe import LayerRules, Recipe, Setting
 from kbuild.config.suggestions import listing, nearest
+from kbuild.dataclass import dataclass
 
 if TYPE_CHECKING:
     from kbuild.fixed import FixedType

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kbuild.config.places import KeyPath, Place, Problem, key_text, raise_problems
+from kbuild.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     import yaml

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.stream.depths import circle
 from kbuild.emit.hls.stream.network import network
 from kbuild.emit.hls.stream.process import Fifo, Network

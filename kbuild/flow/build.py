@@ -6,12 +6,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbuild.config import LayerSettings, Recipe, resolve_settings
 from kbuild.config.capability import check_recipe
+from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError
 from kbuild.flow.cache import Artifact, Cache
 from kbuild.flow.digests import value_digest

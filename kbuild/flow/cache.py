@@ -18,11 +18,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from kbuild.flow.digests import file_digest, files_in, value_digest
+from kbuild.dataclass import dataclass
+from kbuild.flow.digests import value_digest
 from kbuild.flow.disk import disk_errors
+from kbuild.flow.files import file_digest, files_below
 from kbuild.flow.lock import locked
 from kbuild.resources import user_cache
 
@@ -105,8 +106,8 @@ class Cache:
     def _make(self, kind: str, key: str, make: Make) -> Artifact:
         with self.scratch() as folder:
             known = make(folder) or {}
-            files = {name: known.get(name) or file_digest(folder / name) for name in _walk(folder)}
-            manifest = json.dumps({"kind": kind, "key": key, "files": files}, indent=1, sort_keys=True)
+            files = {name: known.get(name) or file_digest(folder / name) for name in files_below(folder)}
+            manifest = json.dumps({"kind": kind, "key": key, "files": files}, sort_keys=True)
             (folder / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
             target = self._folder(kind, key)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -180,10 +181,6 @@ class Cache:
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "artifacts" / kind / key
-
-
-def _walk(folder: Path) -> list[str]:
-    return sorted(Path(os.path.relpath(path, folder)).as_posix() for path in files_in(folder))
 
 
 def _folders(base: Path) -> Iterator[Path]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field
 from kbuild.emulate import quantize_inputs, run, run_float
 from kbuild.fixed import FloatArray, IntArray, to_float
 from kbuild.flow.metrics import differing_samples, enough_integer_bits, first_difference

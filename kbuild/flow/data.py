@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field_names
 from kbuild.errors import RecipeError
 from kbuild.fixed import FloatArray, IntArray
 from kbuild.ir import Graph, Node
@@ -88,14 +87,12 @@ def random_values(graph: Graph, ranges: Mapping[str, tuple[float, float]], seed:
 
 
 def _sample_count(graph: Graph) -> int:
-    import dataclasses
-
     from kbuild.ir import Tensor
 
     constants = 1
     for node in graph:
-        for field in dataclasses.fields(node.op):
-            value = vars(node.op)[field.name]
+        for name in field_names(node.op):
+            value = vars(node.op)[name]
             constants += value.data.size if isinstance(value, Tensor) else 0
     return int(min(max(_WORK // constants, FEWEST_SAMPLES), RANDOM_SAMPLES))
 
@@ -140,6 +137,8 @@ def _load_npy(source: Source) -> FloatArray:
 
 
 def _load_npz(source: Source) -> dict[str, FloatArray]:
+    import zipfile
+
     try:
         with np.load(source.path, allow_pickle=False) as arrays:
             return {name: _numeric(source, arrays[name]) for name in arrays.files}

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from kbuild.config.places import Place
 from kbuild.config.recipe import Setting
+from kbuild.dataclass import field_names, is_dataclass
+from kbuild.flow.files import file_digest, files_below
 from kbuild.resources import ROOT
 
 PACKAGE = Path(__file__).resolve().parent.parent
-_CHUNK = 1 << 20
-
-
-def file_digest(path: Path | str) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def text_digest(text: str) -> str:
@@ -52,8 +42,8 @@ def _plain(value: object) -> object:
         return _plain(value.value)
     if isinstance(value, Place):
         return None
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        fields = {name: _plain(getattr(value, name)) for name in field_names(value)}
         return [type(value).__name__, fields]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -82,15 +72,6 @@ def _sources(room: str) -> dict[str, str]:
         return {f"{room}.py": file_digest(module)}
     for folder, suffix in ((PACKAGE / room, ".py"), (ROOT / room, "")):
         if folder.is_dir():
-            return {
-                os.path.join(room, os.path.relpath(path, folder)): file_digest(path)
-                for path in sorted(files_in(folder))
-                if path.endswith(suffix)
-            }
+            names = [name for name in files_below(folder) if name.endswith(suffix)]
+            return {f"{room}/{name}": file_digest(f"{folder}/{name}") for name in names}
     raise KeyError(f"kbuild has no room called {room}")
-
-
-def files_in(folder: Path) -> Iterator[str]:
-    """The paths of all files below a folder."""
-    for parent, _, names in os.walk(folder):
-        yield from (os.path.join(parent, name) for name in names)

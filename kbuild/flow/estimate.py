@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from kbuild.dataclass import dataclass
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.contraction import Contraction

@@ -17,10 +17,11 @@ import site
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kbuild import __version__
+from kbuild.dataclass import dataclass
+from kbuild.flow.files import file_digest
 from kbuild.resources import ROOT, user_cache
 
 _RACY_NS = 50_000_000  # a file written this shortly before the stamp may have been written again in the same tick
@@ -50,10 +51,13 @@ class StageState:
     reason: str | None  # why it is skipped; None: it is up to date
 
 
-def stamp_file(path: Path) -> FileStamp:
-    """The stamp of a file. The time is taken first, so that a change in between is seen next time."""
+def stamp_file(path: Path, digest: str | None = None) -> FileStamp:
+    """The stamp of a file. The time is taken first, so that a change in between is seen next time.
+
+    digest: of what kbuild has written there just now.
+    """
     status = path.stat()
-    return FileStamp(status.st_size, status.st_mtime_ns, _digest(path))
+    return FileStamp(status.st_size, status.st_mtime_ns, digest or file_digest(path))
 
 
 def unchanged(recipe: Path, overrides: Sequence[str], to: str) -> list[StageState] | None:
@@ -84,8 +88,8 @@ def record(
     stamp = {
         "surroundings": _surroundings(),
         "written": time.time_ns(),
-        "files": {str(path): asdict(files[path]) for path in sorted(files)},
-        "stages": [asdict(state) for state in states],
+        "files": {str(path): vars(files[path]) for path in sorted(files)},
+        "stages": [vars(state) for state in states],
     }
     target = _stamp_path(recipe, overrides, to)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -105,7 +109,7 @@ def _same(path: Path, recorded: FileStamp, written: int) -> bool | None:
         return None
     if status.st_mtime_ns == recorded.time and recorded.time < written - _RACY_NS:
         return True
-    return False if _digest(path) == recorded.digest else None
+    return False if file_digest(path) == recorded.digest else None
 
 
 def _surroundings() -> list[object]:
@@ -141,14 +145,6 @@ def _code() -> str:
                 elif entry.name != "__pycache__":
                     folders.append(entry.path)
     return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _stamp_path(recipe: Path, overrides: Sequence[str], to: str) -> Path:

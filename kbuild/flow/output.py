@@ -13,12 +13,14 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import StageError
-from kbuild.flow.digests import file_digest, text_digest
+from kbuild.flow.digests import text_digest
 from kbuild.flow.disk import disk_errors, remove_empty, write_file
+from kbuild.flow.files import file_digest
 from kbuild.flow.lock import locked
 from kbuild.resources import user_cache
 
@@ -96,10 +98,15 @@ class Output:
                     stale |= set(before.pop(name, Entry("", {})).files)
             others = {path for name, other in before.items() if name != stage for path in other.files}
             digests = {path: _digest(content) for path, content in files.items()}
-            # Until all is written the record says: these files are kbuild's, made from nothing that is known.
-            self._record({**before, stage: Entry("", {**dict.fromkeys(stale, ""), **dict.fromkeys(digests, "")})})
+            if files or stale:
+                # Until all is written the record says: these files are kbuild's, made from nothing that is known.
+                self._record({**before, stage: Entry("", {**dict.fromkeys(stale, ""), **dict.fromkeys(digests, "")})})
+            inside = cache(self._inside)
             for path, content in sorted(files.items()):
-                self._put(path, content, digests[path])
+                target = self.folder / path
+                if not inside(target.parent) or (target.is_symlink() and not inside(target)):
+                    raise StageError(f"{path} would be written outside {self.folder}; is a symbolic link in the way?")
+                self._put(target, content, digests[path])
             self._remove(stale - set(digests) - others)
             self._record({**before, stage: replace(entry, files=digests)})
             shutil.rmtree(self._scratch, ignore_errors=True)
@@ -117,9 +124,9 @@ class Output:
                 self.folder.rmdir()
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
 
-    def paths(self) -> list[Path]:
-        """Every file that the stages have put here."""
-        return sorted(self.folder / path for entry in self.entries().values() for path in entry.files)
+    def digests(self) -> dict[Path, str]:
+        """The SHA-256 of every file that the stages have put here, as it was put."""
+        return {self.folder / path: digest for entry in self.entries().values() for path, digest in entry.files.items()}
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -128,13 +135,10 @@ class Output:
 
     def _record(self, entries: Mapping[str, Entry]) -> None:
         document = {"stages": {name: vars(entry) for name, entry in sorted(entries.items())}}
-        text = json.dumps(document, indent=1, default=dict) + "\n"
+        text = json.dumps(document, default=dict) + "\n"
         write_file(self._manifest, text.encode(), self._scratch)
 
-    def _put(self, path: str, content: Content, digest: str) -> None:
-        target = self.folder / path
-        if not self._inside(target):
-            raise StageError(f"{path} would be written outside {self.folder}; is a symbolic link in the way?")
+    def _put(self, target: Path, content: Content, digest: str) -> None:
         if os.path.isdir(target):
             raise StageError(f"{target} is a folder where kbuild writes a file; move it away")
         if os.path.isfile(target) and file_digest(target) == digest:

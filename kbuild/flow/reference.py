@@ -6,13 +6,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError, RecipeError
 from kbuild.fixed import FloatArray
 from kbuild.flow.data import load_values

@@ -6,9 +6,9 @@ import ctypes
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from queue import SimpleQueue
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError
 from kbuild.flow.build import Build
 from kbuild.flow.names import AFTER, STAGE_NAMES

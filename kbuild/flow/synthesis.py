@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import StageError
 from kbuild.flow.digests import code_digest, value_digest
 from kbuild.flow.disk import remove_empty

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kbuild.config import Recipe
+from kbuild.dataclass import dataclass
 from kbuild.emulate import quantize_inputs, run
 from kbuild.fixed import FloatArray
 from kbuild.flow import metrics

@@ -27,7 +27,7 @@ def save(graph: Graph, folder: Path) -> dict[str, str]:
     found = dict(sorted(tensors(graph).items()))
     (folder / _TENSORS).mkdir()
     for digest, tensor in found.items():
-        with (folder / _file(digest)).open("wb") as file:
+        with open(folder / _file(digest), "wb") as file:
             for part in tensor.stored():
                 file.write(part)
     types = {digest: str(tensor.type or "float") for digest, tensor in found.items()}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType
 from kbuild.ir.op import Op, Shape
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, bits_of, compact, from_float, to_float
 
 T = TypeVar("T")

@@ -12,7 +12,6 @@ their content; `parse` takes those from the mapping that `tensors` gives.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from kbuild.dataclass import field_names
 from kbuild.fixed import FixedType
 from kbuild.ir.graph import Graph, Layer, Node
 from kbuild.ir.op import Op
@@ -46,7 +46,7 @@ def to_text(graph: Graph, inline: int = INLINE) -> str:
 
 
 def _node(node: Node, inline: int) -> str:
-    fields = [(f.name, getattr(node.op, f.name)) for f in dataclasses.fields(node.op)]
+    fields = [(name, getattr(node.op, name)) for name in field_names(node.op)]
     shown = ", ".join(f"{name} = {_value(value, inline)}" for name, value in fields)
     args = ", ".join("%" + name for name in node.inputs)
     text = f"%{node.name} = {node.op.kind}({args})" + (f" {{{shown}}}" if shown else "")

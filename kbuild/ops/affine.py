@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, bits_of, compact, shift_left, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor

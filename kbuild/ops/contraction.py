@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, type_for
 from kbuild.ir.op import Op
 from kbuild.ir.tensor import Tensor

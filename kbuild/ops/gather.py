@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, Overflow, Quantization, compact, quantize, type_for
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor

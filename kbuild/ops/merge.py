@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, bits_of, compact, product_type, shift_left, type_for, wide
 from kbuild.fixed import union_type as union
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, bits_of, compact, pow2, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, compact, type_for
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ops.casting import divide_into, is_power_of_two, mean_type, summable

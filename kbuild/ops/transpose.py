@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ops.casting import cast_into

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from kbuild.config import LayerInfo, LayerSettings
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FixedType, FloatArray
 from kbuild.ir import Graph, Node
 

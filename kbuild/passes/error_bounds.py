@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, Quantization, to_float
 from kbuild.ir import Graph, Layer, Node, Op, OverflowCount, Tensor
 from kbuild.ops.affine import Affine

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import replace
-
 import numpy as np
 
+from kbuild.dataclass import field_names, replace
 from kbuild.fixed import FixedType, Overflow, Quantization, union_type
 from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.affine import Affine
@@ -30,7 +28,7 @@ def is_exact(graph: Graph, context: Context) -> bool:
 
 
 def _tensors(op: Op) -> list[Tensor]:
-    return [value for value in (getattr(op, f.name) for f in dataclasses.fields(op)) if isinstance(value, Tensor)]
+    return [value for value in (getattr(op, name) for name in field_names(op)) if isinstance(value, Tensor)]
 
 
 def is_quantized_later(graph: Graph, node: Node) -> bool:

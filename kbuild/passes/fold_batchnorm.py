@@ -6,10 +6,9 @@ one.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.contraction import Contraction

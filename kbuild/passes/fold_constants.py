@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from kbuild.dataclass import replace
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.constant import Constant
 from kbuild.passes.context import Context

@@ -6,10 +6,9 @@ opposite order. Nothing is rounded on the way, so this only makes the result mor
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FloatArray
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.affine import Affine

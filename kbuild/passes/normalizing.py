@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FixedType, Overflow, Quantization
 from kbuild.ir import Op, Shape, Tensor
 from kbuild.ops.lookup import centers

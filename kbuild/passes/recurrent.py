@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FixedType, Overflow
 from kbuild.ir import Graph, Interval, Op, Tensor
 from kbuild.ops.gru import Gru

@@ -8,11 +8,11 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.errors import RecipeError
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor

@@ -6,12 +6,12 @@ Where the recipe names no strategy, a layer that is too large for the tools to u
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 from kbuild.config.backends import all_backends
 from kbuild.config.places import Problem, raise_problems
 from kbuild.config.recipe import DEFAULT, Setting
 from kbuild.config.settings import LayerSettings
+from kbuild.dataclass import dataclass, replace
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv

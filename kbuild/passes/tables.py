@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Tensor
 from kbuild.ops.functions import FUNCTIONS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from kbuild.dataclass import dataclass
 from kbuild.ir import Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import types
@@ -10,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from kbuild.dataclass import field_names, is_dataclass
 from kbuild.errors import StageError
 
 
@@ -37,6 +37,11 @@ def to_text(report: Report) -> str:
     return json.dumps(to_json(report), indent=2, ensure_ascii=False) + "\n"
 
 
+def with_value(text: str, key: str, value: object) -> str:
+    """What `to_text` wrote, with another value of one of the record's fields."""
+    return json.dumps({**json.loads(text), key: _encode(value)}, indent=2, ensure_ascii=False) + "\n"
+
+
 def from_text(record: type[R], text: str, name: str = "report") -> R:
     """Read what `to_text` wrote. Raises StageError, naming the file, when it is not such a document."""
     try:
@@ -53,8 +58,8 @@ def from_text(record: type[R], text: str, name: str = "report") -> R:
 
 
 def _encode(value: object) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _encode(vars(value)[field.name]) for field in dataclasses.fields(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _encode(vars(value)[name]) for name in field_names(value)}
     if isinstance(value, Mapping):
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -68,7 +73,7 @@ def _encode(value: object) -> object:
 
 def _decode(kind: Any, value: Any) -> Any:
     """`value`, as json.loads gives it, as an instance of the annotation `kind`."""
-    if dataclasses.is_dataclass(kind):
+    if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         _expect(value, dict, kind)
         return typing.cast(type, kind)(**{key: _decode(hints[key], item) for key, item in value.items()})

@@ -7,8 +7,9 @@ document; the published schemas are `schemas/<name>.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
+
+from kbuild.dataclass import dataclass
 
 
 @dataclass(frozen=True)

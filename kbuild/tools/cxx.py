@@ -6,9 +6,9 @@ import hashlib
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.tools.process import Job, Program, ToolSpec, Wheel, find, relative, run_all, version
 
 CXX = ToolSpec(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError
 from kbuild.tools import cxx, nextpnr, verilator, vitis_hls, vivado, yosys
 from kbuild.tools.process import Program, ToolSpec, locate, missing, version

@@ -10,11 +10,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kbuild.config.parts import Part
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import StageError
 from kbuild.report.records import Resources, SynthesisReport, Timing
 from kbuild.tools import yowasp

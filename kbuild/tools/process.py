@@ -20,9 +20,9 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import MissingTool, StageError
 from kbuild.resources import user_cache
 

@@ -17,9 +17,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from kbuild.dataclass import replace
 from kbuild.errors import MissingTool, StageError
 from kbuild.resources import user_cache
 from kbuild.tools import cxx

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import StageError
 from kbuild.report.records import Resources, SynthesisReport, Timing
 from kbuild.tools.process import Program, ToolSpec, find, run, version, write_atomically

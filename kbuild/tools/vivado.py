@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
+from kbuild.dataclass import replace
 from kbuild.errors import StageError
 from kbuild.report.records import Resources, SynthesisReport, Timing
 from kbuild.tools.process import Program, ToolSpec, find, run, version

@@ -10,12 +10,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kbuild.config.parts import Part
+from kbuild.dataclass import dataclass
 from kbuild.errors import StageError
 from kbuild.report.records import Resources, SynthesisReport, Timing
 from kbuild.resources import resource

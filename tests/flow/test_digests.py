@@ -1,12 +1,14 @@
 """Keys: equal for equal content, different for anything that matters."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from kbuild.config import Place, Setting
 from kbuild.fixed import FixedType
-from kbuild.flow.digests import code_digest, file_digest, value_digest
+from kbuild.flow.digests import code_digest, value_digest
+from kbuild.flow.files import file_digest, files_below
 
 
 def test_equal_values_have_equal_digests() -> None:
@@ -47,3 +49,21 @@ def test_file_digest(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc")
     assert file_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_digests_of_files_of_any_size(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "x"
+    content = bytes(range(251)) * (size // 251 + 1)
+    path.write_bytes(content[:size])
+    assert file_digest(path) == hashlib.sha256(content[:size]).hexdigest()
+
+
+def test_files_below(tmp_path: Path) -> None:
+    for name in ("b", "a/c", "a/d/e", "a.x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    assert files_below(tmp_path) == ["a.x", "a/c", "a/d/e", "b", "link"]

@@ -1,5 +1,6 @@
 """The stamp of a finished build: nothing that matters may change without it being seen."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_a_touched_file_is_not_a_changed_one(stamped: tuple[Path, Path], monkeyp
     assert unchanged(stamped[0], [], "report") == STATES
     time.sleep(0.06)
     assert unchanged(stamped[0], [], "report") == STATES  # written anew with the new time, long enough after it
-    monkeypatch.setattr(fast_path, "_digest", lambda path: pytest.fail("the new time was not remembered"))
+    monkeypatch.setattr(fast_path, "file_digest", lambda path: pytest.fail("the new time was not remembered"))
     assert unchanged(stamped[0], [], "report") == STATES
 
 
@@ -62,6 +63,16 @@ def test_a_file_written_in_the_tick_of_the_stamp_is_read_again(tmp_path: Path) -
     path.write_text("two")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert unchanged(path, [], "report") is None
+
+
+def test_what_was_written_decides_not_what_is_there_when_it_is_stamped(tmp_path: Path) -> None:
+    """A file that someone changes between its writing and its stamp is a changed one."""
+    path = tmp_path / "x"
+    path.write_bytes(b"two")
+    record(path, [], "report", {path: stamp_file(path, hashlib.sha256(b"one").hexdigest())}, STATES)
+    assert unchanged(path, [], "report") is None
+    record(path, [], "report", {path: stamp_file(path, hashlib.sha256(b"two").hexdigest())}, STATES)
+    assert unchanged(path, [], "report") == STATES
 
 
 @pytest.mark.parametrize("variable", ["CXX", "KERAS_BACKEND", "PYTHONPATH", "VIRTUAL_ENV"])

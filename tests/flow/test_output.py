@@ -1,6 +1,7 @@
 """OutputDir: what kbuild wrote is whole and current, what it did not write is untouched."""
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_stale_files_go_foreign_files_stay(output: Output) -> None:
     output.publish("emit", Entry("k2", {}, "c2"), {"firmware/new.cpp": b"4", "keep": b"3"}, ())
     assert tree(output.folder) == {"firmware/mine.txt": b"mine", "firmware/new.cpp": b"4", "keep": b"3"}
     assert not (output.folder / "firmware" / "deep").exists()
+
+
+@pytest.mark.parametrize(("mode", "copied"), [(0o644, False), (0o600, False), (0o755, True), (0o700, True)])
+@pytest.mark.parametrize("size", [0, 5, 3 << 20])
+def test_copied_files(output: Output, tmp_path: Path, mode: int, copied: bool, size: int) -> None:
+    """A file of the cache becomes one of the user's own; a program stays one."""
+    made = tmp_path / "made"
+    made.write_bytes(os.urandom(size))
+    made.chmod(mode)
+    output.publish("emit", Entry("k", {}), {"bin/run": made}, ())
+    found = output.folder / "bin" / "run"
+    assert found.read_bytes() == made.read_bytes() and os.access(found, os.X_OK) is copied
+    assert found.stat().st_mode & 0o200 and output.digests() == {found: hashlib.sha256(made.read_bytes()).hexdigest()}
 
 
 def test_an_unchanged_file_is_not_written_again(output: Output) -> None:

@@ -397,7 +397,7 @@ def changed(**changes: Any) -> Config:
         ),
         (
             functional(X, layer("Softmax", "fc", "x", axis=[1, 2])),
-            'the layer "fc" (Softmax): axis is [1, 2]; softmax is supported over one axis',
+            'the layer "fc" (Softmax): axis is 2, which is not an axis beside the batch of an input of rank 2',
         ),
         (
             functional(X, layer("ReLU", "fc", "x", max_value=-1)),

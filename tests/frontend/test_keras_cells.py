@@ -225,7 +225,7 @@ def test_classes_that_are_refused_say_what_to_use(class_name: str, words: str) -
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("class_name", ["QLSTM", "QBidirectional", "hgq>QGRU", "hgq>QSoftmax", "hgq>QMultiHeadAttention"])
+@pytest.mark.parametrize("class_name", ["QLSTM", "QBidirectional", "hgq>QGRU", "hgq>QMultiHeadAttention"])
 def test_quantized_layers_read_masks_as_plain_ones_do(class_name: str) -> None:
     assert reads_mask(LayerSpec("l", class_name, {}))
 

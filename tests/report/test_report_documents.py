@@ -11,7 +11,7 @@ import pytest
 from kbuild.errors import StageError
 from kbuild.report import graphs as g
 from kbuild.report import records as r
-from kbuild.report.documents import from_text, to_json, to_text
+from kbuild.report.documents import from_text, to_json, to_text, with_value
 from kbuild.resources import resource
 
 REFERENCE = r.Reference("float", 50, 0.98, 0.25, 0.0625)
@@ -148,3 +148,11 @@ def test_damaged_documents(change, message):
     assert damaged != to_text(FULL[0])
     with pytest.raises(StageError, match=message):
         from_text(r.SynthesisReport, damaged, "synthesize.json")
+
+
+@pytest.mark.parametrize("report", FULL, ids=lambda report: type(report).__name__)
+def test_another_value_of_a_field(report: r.BuildReport) -> None:
+    """The text is that of the record with the other value."""
+    name = dataclasses.fields(report)[0].name
+    for value in (None, ("ä", "b"), r.Timing(1.5, 5, None)):
+        assert with_value(to_text(report), name, value) == to_text(dataclasses.replace(report, **{name: value}))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import IntArray, wide
 
 

@@ -8,12 +8,12 @@ graph, it is checked against the matrix before it is used. What is chosen depend
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.emit.adders import signed_digits
 from kbuild.emit.adders.adder_graph import AdderGraph, Output, Step
 from kbuild.fixed import IntArray, bits_of, compact

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FixedType, Overflow, product_type
 from kbuild.ir import Graph, Shape, Tensor

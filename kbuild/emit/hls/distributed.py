@@ -7,10 +7,10 @@ common. Elsewhere it computes each product by itself, and the kernel rounds and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.emit.adders import constant_multiply
 from kbuild.emit.adders.adder_graph import AdderGraph, Output
 from kbuild.emit.hls.design import Config, integer_type, spell, summand, unit_type

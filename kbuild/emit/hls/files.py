@@ -5,12 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from kbuild.resources import resource
 
 _INCLUDE = re.compile(r'^#include "([a-z0-9_./]+)"$', re.MULTILINE)
 
 
+@cache
 def text_of(*parts: str) -> str:
     """A file under `backends/`."""
     return resource("backends", *parts).read_text(encoding="utf-8")

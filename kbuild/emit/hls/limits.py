@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kbuild.config.backends import load_backend
-from kbuild.emit.adders import signed_digits
 from kbuild.errors import UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
@@ -15,6 +14,8 @@ def digits(node: Node) -> int:
     op = node.op
     if not isinstance(op, Contraction | Recurrent) or op.strategy != "distributed_arithmetic":
         return 0
+    from kbuild.emit.adders import signed_digits
+
     further = signed_digits.count(op.recurrent_weight.data) if isinstance(op, Recurrent) else 0
     return signed_digits.count(op.weight.data) + further
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.design import Constant, integer_type, scalar, unit_type
 from kbuild.fixed import FixedType
 from kbuild.ops.lut import Lut

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kbuild.emit.hls.design import (
     Array,
@@ -21,11 +22,13 @@ from kbuild.emit.hls.design import (
 from kbuild.emit.hls.reductions import mean
 from kbuild.fixed import type_for
 from kbuild.ir import Node
-from kbuild.ops.gather import Gather
-from kbuild.ops.interpolate import Interpolate, denominator
-from kbuild.ops.pad import Pad
-from kbuild.ops.repeat import Repeat
-from kbuild.ops.transpose import Transpose
+
+if TYPE_CHECKING:
+    from kbuild.ops.gather import Gather
+    from kbuild.ops.interpolate import Interpolate
+    from kbuild.ops.pad import Pad
+    from kbuild.ops.repeat import Repeat
+    from kbuild.ops.transpose import Transpose
 
 
 def transpose(node: Node, op: Transpose, inputs: Sequence[Node]) -> Step:
@@ -77,6 +80,8 @@ def _move(kernel: str, node: Node, x: Node, loops: dict[str, int]) -> Step:
 
 def interpolate(node: Node, op: Interpolate, inputs: Sequence[Node]) -> Step:
     """Axis by axis, exact; then the product of the denominators is divided out."""
+    from kbuild.ops.interpolate import denominator
+
     values, shape, of = value_name(inputs[0].name), list(inputs[0].shape), inputs[0].fixed()
     total = Array(values, "", of, elements(shape))
     calls, temporaries = [], []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.design import elements, type_name, value_name
 from kbuild.ir import Graph
 

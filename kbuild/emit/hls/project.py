@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.design import Step, arrays, spell, type_name, value_name
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of

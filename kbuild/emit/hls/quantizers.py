@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from kbuild.emit.hls.design import (
 )
 from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
-from kbuild.ops.quantize import Quantize
-from kbuild.ops.step import Step as StepOp
+
+if TYPE_CHECKING:
+    from kbuild.ops.quantize import Quantize
+    from kbuild.ops.step import Step as StepOp
 
 
 def quantize(node: Node, op: Quantize, inputs: Sequence[Node]) -> Step:

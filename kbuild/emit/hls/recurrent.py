@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.contractions import ZERO, are_signs, bias_constant, reuse, sum_types
 from kbuild.emit.hls.design import (
     Array,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
 from kbuild.emit.hls.files import kernel_files, text_of, type_headers
 from kbuild.emit.hls.steps import steps

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from kbuild.dataclass import dataclass
 from kbuild.emit.verilog.cells import Add, Cell, Lookup, Register, Signal, Table
 from kbuild.fixed import FixedType
 

@@ -8,8 +8,8 @@ pipelined, a new sample a cycle. Cycles are absolute, so that modules can follow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.emit.verilog.cells import (
     Add,
     Cell,

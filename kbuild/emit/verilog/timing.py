@@ -6,7 +6,7 @@ clock. Place and route has the last word, and its report says what was reached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kbuild.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.verilog.cells import Signal
 from kbuild.fixed import FixedType
 

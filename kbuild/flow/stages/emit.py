@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kbuild.flow.disk import write_all
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.flow.target import target_of
@@ -19,21 +20,19 @@ class Emit(Stage):
     """firmware/, tb/ and the tool's scripts."""
 
     name = "emit"
-    rooms = ("fixed", "parallel", "ir", "ops", "emit", "backends", "flow/stages/emit")
+    rooms = ("fixed", "parallel", "dataclass", "ir", "ops", "emit", "backends", "flow/stages/emit")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         return {"graph": build.artifact("optimize").digest, "target": target_of(build.recipe)}
 
-    def make(self, build: Build, folder: Path) -> None:
+    def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.emit import emit
 
-        for name, content in emit(build.graph("optimize"), target_of(build.recipe)).items():
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
+        files = emit(build.graph("optimize"), target_of(build.recipe))
+        for name in files:
+            if name.startswith("/") or ".." in name.split("/"):
                 raise ValueError(f"an emitted file has the path {name}")
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return write_all(folder, {name: c.encode() if isinstance(c, str) else c for name, c in files.items()})
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {name: artifact.path(name) for name in artifact.files}

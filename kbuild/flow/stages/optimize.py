@@ -32,8 +32,8 @@ class Optimize(Stage):
 
     name = "optimize"
     rooms = (
-        "fixed", "parallel", "config", "schemas", "ir", "ops", "passes", "emulate", "emit", "backends", "report",
-        "flow/data", "flow/inputs", "flow/stages/optimize",
+        "fixed", "parallel", "dataclass", "config", "schemas", "ir", "ops", "passes", "emulate", "emit", "backends",
+        "report", "flow/data", "flow/inputs", "flow/stages/optimize",
     )  # fmt: skip
 
     def reads(self, build: Build) -> Mapping[str, object]:

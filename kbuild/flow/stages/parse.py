@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
-from kbuild.report.documents import from_text, to_text
+from kbuild.report.documents import to_text, with_value
 from kbuild.report.graphs import ParsedLayer, ParseReport, Port
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Parse(Stage):
     """The graph in float64, with every layer of the model."""
 
     name = "parse"
-    rooms = ("fixed", "parallel", "ir", "ops", "frontend", "report", "flow/stages/parse")
+    rooms = ("fixed", "parallel", "dataclass", "ir", "ops", "frontend", "report", "flow/stages/parse")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         live = live_model(build.recipe)
@@ -52,9 +51,8 @@ class Parse(Stage):
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         build.settings()  # a recipe that names layers which the model does not have writes nothing
-        report = from_text(ParseReport, artifact.text(_FILE), _FILE)
         # The graph may come from the cache, made for the same model in another folder.
-        return {REPORT: to_text(dataclasses.replace(report, files=_relative(build.recipe))).encode()}
+        return {REPORT: with_value(artifact.text(_FILE), "files", _relative(build.recipe)).encode()}
 
     def judged_by(self, build: Build) -> Mapping[str, object]:
         return {"files": _relative(build.recipe)}

@@ -29,7 +29,7 @@ class Report(Stage):
     """build.json, from the reports of the other stages as they are in OutputDir."""
 
     name = "report"
-    rooms = ("report", "flow/budget", "flow/stages/report")
+    rooms = ("dataclass", "report", "flow/budget", "flow/stages/report")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         recipe = build.recipe

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kbuild.dataclass import replace
 from kbuild.errors import StageError
 from kbuild.flow import budget
 from kbuild.flow.engines import EMULATE, engine, engines_of, identities
@@ -32,8 +32,8 @@ class Simulate(Stage):
 
     name = "simulate"
     rooms = (
-        "fixed", "parallel", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report", "reference",
-        "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
+        "fixed", "parallel", "dataclass", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report",
+        "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
         "flow/streams", "flow/validation",
         "flow/stages/simulate",
     )  # fmt: skip
@@ -118,7 +118,7 @@ def _judged(build: Build, artifact: Artifact) -> SimulationReport:
         return report
     value = float(scores[wanted.metric])
     met = wanted.minimum is None or value >= wanted.minimum
-    return dataclasses.replace(report, validation=Validation(wanted.metric, value, wanted.minimum, met))
+    return replace(report, validation=Validation(wanted.metric, value, wanted.minimum, met))
 
 
 def _hint(report: SimulationReport) -> str:

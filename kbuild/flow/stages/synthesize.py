@@ -26,7 +26,7 @@ class Synthesize(Stage):
     """Resources, timing, and a bitstream where one is asked for."""
 
     name = "synthesize"
-    rooms = ("tools", "report", "backends", "config", "emit", "flow/synthesis", "flow/stages/synthesize")
+    rooms = ("dataclass", "tools", "report", "backends", "config", "emit", "flow/synthesis", "flow/stages/synthesize")
 
     def skip(self, build: Build) -> str | None:
         recipe = build.recipe

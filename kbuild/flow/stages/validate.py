@@ -18,7 +18,7 @@ class Validate(Stage):
     """Done when a `Recipe` exists."""
 
     name = "validate"
-    rooms = ("config", "schemas")
+    rooms = ("dataclass", "config", "schemas")
 
     def reads(self, build: Build) -> Mapping[str, object]:
         return {"settings": build.recipe.settings}

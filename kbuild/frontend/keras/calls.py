@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
+from kbuild.dataclass import dataclass, field
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.safety import quoted
 from kbuild.frontend.keras.spec import Slot

@@ -7,11 +7,11 @@ spelled out, so that each value has the type that the model gives it, and no eng
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.quantizers.exact import exact_tensor

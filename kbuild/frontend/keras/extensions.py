@@ -11,10 +11,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 from kbuild.frontend.keras.handler import Handler
 

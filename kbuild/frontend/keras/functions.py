@@ -7,8 +7,8 @@ and `x[:, 1:]` as SlicingOpLambda. They are given the class and the arguments th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.calls import FUNCTIONS, RawCall
 from kbuild.frontend.keras.safety import quoted

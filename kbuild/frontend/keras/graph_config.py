@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import UnsupportedModel
 from kbuild.frontend.keras.calls import RawCall, Reference, read_call, references
 from kbuild.frontend.keras.functions import translated

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config

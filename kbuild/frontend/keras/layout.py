@@ -8,10 +8,10 @@ element by element, where most meet their inverse. Those of the model's inputs a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import IntArray
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.names import Names

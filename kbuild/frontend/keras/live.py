@@ -12,11 +12,11 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.build import build_graph

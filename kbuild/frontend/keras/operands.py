@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall

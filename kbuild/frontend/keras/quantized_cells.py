@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.cells import Cell, Elementwise, States, Steps, Value, gated
 from kbuild.frontend.keras.config import Config

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from kbuild.errors import UnsupportedModel
-from kbuild.frontend.keras.archive import ARCHIVE_CONFIG, ARCHIVE_WEIGHTS, read_members
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.graph_config import read_config
 from kbuild.frontend.keras.hdf5 import opened
@@ -49,6 +48,8 @@ def read_spec(json: Path | None, h5: Path | None, archive: Path | None) -> Model
 
 
 def _from_archive(archive: Path) -> ModelSpec:
+    from kbuild.frontend.keras.archive import ARCHIVE_CONFIG, ARCHIVE_WEIGHTS, read_members
+
     with located(archive):
         members = read_members(archive)
         model = _checked(members[ARCHIVE_CONFIG])

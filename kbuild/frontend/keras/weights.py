@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
+from kbuild.dataclass import replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config

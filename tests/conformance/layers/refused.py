@@ -43,10 +43,6 @@ def category_encoding(s: Script) -> Value:
     return s.layer("CategoryEncoding", s.input((1,), rows=4), num_tokens=4, output_mode="one_hot")
 
 
-def several_axes(s: Script) -> Value:
-    return s.layer("Softmax", s.input((3, 4)), axis=[1, 2])
-
-
 CASES = {
     "Lambda": text("layers.Lambda(lambda v: v * 2, output_shape=(3,))({})", 3),
     "Masking": text("layers.LSTM(2)(layers.Masking()({}))", 4, 3),
@@ -57,7 +53,6 @@ CASES = {
     "training=True": text("layers.Dropout(0.5)({}, training=True)", 3),
     "Conv3D": text("layers.Conv3D(2, 2)({})", 3, 3, 3, 2),
     "MaxPooling3D": text("layers.MaxPooling3D()({})", 4, 4, 4, 2),
-    "Softmax over several axes": several_axes,
     "ConvLSTM1D": text("layers.ConvLSTM1D(2, 2)({})", 3, 4, 2),
     "RandomFlip": text("layers.RandomFlip()({})", 4, 4, 3),
     "Resizing": text("layers.Resizing(2, 2)({})", 4, 4, 3),

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass, field
 from kbuild.emit.hls.stream.process import Fifo, Network, Process
 
 LEAST = 2  # a FIFO of one packet cannot be read and written in the same cycle

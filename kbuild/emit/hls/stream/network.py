@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field, replace
 from kbuild.emit.hls.design import Call, Config, Step
 from kbuild.emit.hls.stream.depths import depths
 from kbuild.emit.hls.stream.process import Clone, Fifo, Kernel, Network, Packing, Process, Schedule, natural

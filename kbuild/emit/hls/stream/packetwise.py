@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.stream.process import Packing, natural
 from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.design import Array, Call, Constant, Step
 from kbuild.fixed import FixedType
 from kbuild.ir import Shape

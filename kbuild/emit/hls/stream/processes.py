@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.design import Array, Step, elements, type_name, value_name
 from kbuild.emit.hls.steps import step as kernel_calls
 from kbuild.emit.hls.steps import steps

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
 from kbuild.emit.hls.stream.process import Schedule
 
 

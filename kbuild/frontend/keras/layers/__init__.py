@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
+from kbuild.dataclass import dataclass
 from kbuild.frontend.keras import extensions
 from kbuild.frontend.keras.handler import Handler
 

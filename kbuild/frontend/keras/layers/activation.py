@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from kbuild.ir import Node, Op, Tensor
 from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
+from kbuild.ops.reshape import Reshape
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 
@@ -185,11 +187,20 @@ def _leaky_relu_operator(call: LayerCall) -> Node:
 
 
 def _softmax(call: LayerCall) -> Node:
-    axis = call.config.raw("axis")
-    axes = [axis] if isinstance(axis, int) else axis if isinstance(axis, list) and axis else [-1]
-    if len(axes) != 1 or not isinstance(axes[0], int):
-        raise call.error(f"axis is {quoted(axis)[1:-1]}; softmax is supported over one axis")
-    return over_last_axis(call, call.axis(axes[0]), lambda inner: inner.add(Softmax()))
+    raw = call.config.raw("axis")
+    given = [raw] if isinstance(raw, int) else raw if isinstance(raw, list) and raw else [-1]
+    if not all(isinstance(axis, int) for axis in given):
+        raise call.error(f"axis is {quoted(raw)[1:-1]}, which are not axes")
+    axes = sorted({call.axis(axis) for axis in given})
+    if len(axes) == 1:
+        return over_last_axis(call, axes[0], lambda inner: inner.add(Softmax()))
+    # One softmax over the elements of all these axes
+    rest = [axis for axis in range(len(call.shape)) if axis not in axes]
+    order = (*rest, *axes)
+    moved = call.add_transpose(call.input, order)
+    merged = call.add(Reshape((*(call.shape[a] for a in rest), math.prod(call.shape[a] for a in axes))), moved)
+    split = call.add(Reshape(moved.shape), call.add(Softmax(), merged))
+    return call.add_transpose(split, tuple(order.index(axis) for axis in range(len(order))))
 
 
 _OPERATORS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from kbuild.dataclass import dataclass
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.safety import quoted

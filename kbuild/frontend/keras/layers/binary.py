@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray, to_float
 from kbuild.frontend.keras.config import Config

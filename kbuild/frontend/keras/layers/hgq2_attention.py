@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
 from kbuild.frontend.keras.layers.hgq2 import NOTE, fitting, softmax
 from kbuild.frontend.keras.quantizers.exact import exact_tensor

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
+from kbuild.dataclass import replace
 from kbuild.frontend.keras.cells import Order, unrolled
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import ALL, Handler, LayerCall

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from kbuild.dataclass import replace
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field_names
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers.auto_scale import AUTO, Scaled
@@ -71,7 +71,7 @@ def channel_scale(alpha: Alpha) -> FloatArray:
 
 def made(config: Config, key: str, kind: type[Quantizer], given: Spelled) -> Quantizer:
     """A quantizer from its arguments, each checked."""
-    order = [field.name for field in fields(kind)]
+    order = field_names(kind)
     if len(given.places) > len(order):
         raise config.error(f"{key}: {kind.name} takes {len(order)} arguments, not {len(given.places)}")
     values = {**dict(zip(order, given.places, strict=False)), **given.names}

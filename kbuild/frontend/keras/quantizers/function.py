@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FixedType, FloatArray
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.quantizers.exact import exact_tensor

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import LayerCall

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization
 from kbuild.frontend.keras.quantizers import auto_scale
 from kbuild.frontend.keras.quantizers.auto_scale import AUTO, Scaled

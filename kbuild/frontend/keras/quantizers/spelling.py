@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from kbuild.dataclass import dataclass, field
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.safety import quoted
 
