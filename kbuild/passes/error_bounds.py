@@ -14,7 +14,7 @@ import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, Quantization, to_float
-from kbuild.ir import Graph, Layer, Node, Op, OverflowCount, Tensor
+from kbuild.ir import Graph, Interval, Layer, Node, Op, OverflowCount, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
 from kbuild.ops.contraction import Contraction
@@ -27,6 +27,7 @@ from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
+from kbuild.passes.resolve_precision import after_cast, type_interval
 
 _FLOOR = (Quantization.TRN, Quantization.TRN_ZERO)
 _ALL = 1 << 16  # inputs of a table that are all tried; of more, so many in each cell
@@ -41,6 +42,31 @@ class Inexact:
     node: Node
     reason: str
     bound: float | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input of a node, and bounds of its values."""
+
+    node: Node
+    interval: Interval
+
+    @property
+    def type(self) -> FixedType:
+        """The type of its values."""
+        return self.node.fixed()
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude."""
+        return float(max(np.abs(self.interval.low).max(initial=0.0), np.abs(self.interval.high).max(initial=0.0)))
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last integer."""
+        of, (low, high) = self.type, (self.interval.low.min(initial=0.0), self.interval.high.max(initial=0.0))
+        first, last = (float(end) * 2.0**of.fraction for end in (low, high))
+        return max(math.floor(first), of.min), min(math.ceil(last), of.max)
 
 
 def sentences(found: Sequence[Inexact]) -> tuple[str, ...]:
@@ -64,11 +90,16 @@ def _sentence(layer: Layer, found: list[Inexact]) -> str:
 
 def inexact(before: Graph, after: Graph) -> Iterator[Inexact]:
     """The nodes of a fixed graph that are not exact, given the graph before its types were resolved."""
+    intervals: dict[str, Interval] = {}
     for node in after:
-        original, sources = before[node.name].op, [after[name] for name in node.inputs]
-        found = None if node.op.kind == "input" else _of_node(
-            original, node, sources, is_rounded_by_model(before, node)
-        )  # fmt: skip
+        arguments = [intervals[name] for name in node.inputs]
+        if node.op.kind == "input":
+            intervals[node.name] = type_interval(node)
+            continue
+        sources = [Source(after[name], interval) for name, interval in zip(node.inputs, arguments, strict=True)]
+        found = _of_node(before[node.name].op, node, sources, is_rounded_by_model(before, node))
+        sound, beside = node.op.interval(arguments), found.bound or 0.0 if found else 0.0
+        intervals[node.name] = after_cast(Interval(sound.low - beside, sound.high + beside), node.fixed())
         if found is not None:
             yield found
 
@@ -80,18 +111,18 @@ def is_rounded_by_model(before: Graph, node: Node) -> bool:
     return isinstance(reader, Quantize) and reader.uniform == node.fixed()
 
 
-def _of_node(original: Op, node: Node, sources: list[Node], quantized: bool) -> Inexact | None:
-    types = [source.fixed() for source in sources]
+def _of_node(original: Op, node: Node, sources: list[Source], quantized: bool) -> Inexact | None:
+    types = [source.type for source in sources]
     if isinstance(original, Quantize):
         declared = node.op is original or node.fixed() == original.uniform
         return None if declared else Inexact(node, f"the recipe gives it the type {node.fixed()}", None)
     if isinstance(original, Lut) and isinstance(node.op, Lut):
-        return _of_table(original, node, node.op, types[0], quantized)
+        return _of_table(original, node, node.op, sources[0], quantized)
     if isinstance(node.op, Softmax):
-        return _of_softmax(node, node.op, types[0])
+        return _of_softmax(node, node.op, sources[0])
     if isinstance(node.op, Recurrent) or node.op.kind == "normalize":
         return Inexact(node, "its functions are tables, one after the other", None)
-    largest = max((abs(float(end)) for of in types for end in of.range), default=0.0)
+    largest = max((source.largest for source in sources), default=0.0)
     constants = _constants(original, node.op, largest)
     sums = _sums(node, sources)
     own = constants + sums
@@ -151,15 +182,15 @@ def _lost_bias(original: Contraction, made: Contraction) -> float:
     return float(_lost(original.bias, made.bias).max())
 
 
-def _sums(node: Node, sources: list[Node]) -> float:
+def _sums(node: Node, sources: list[Source]) -> float:
     """What an accumulator that is narrower than its products may change: a rounding of each."""
-    op, types = node.op, [source.fixed() for source in sources]
+    op, types = node.op, [source.type for source in sources]
     if isinstance(op, Contraction) and op.accum is not None:
         terms = op.weight.data.size // op.weight.shape[-1] + 1
         return _rounded(op.accum, op.sum_type(types[0]).fraction, terms)
     if isinstance(op, Einsum) and op.accum is not None:
         second = types[1] if op.weight is None else op.weight.fixed()
-        terms = op.terms([source.shape for source in sources])
+        terms = op.terms([source.node.shape for source in sources])
         return _rounded(op.accum, types[0].fraction + second.fraction, terms)
     return 0.0
 
@@ -171,20 +202,20 @@ def _rounded(accum: FixedType, fraction: int, terms: int) -> float:
 # Tables
 
 
-def _of_table(original: Lut, node: Node, op: Lut, of: FixedType, quantized: bool) -> Inexact | None:
+def _of_table(original: Lut, node: Node, op: Lut, source: Source, quantized: bool) -> Inexact | None:
     """The entries against the function: on every input, or on many of each cell and of those beyond the table."""
+    of, result = source.type, node.fixed()
     if op.function == GIVEN:
         rounding = _cast(node, [of])
         return None if rounding == 0.0 or quantized else Inexact(node, _result(node), rounding)
-    q = _tried(op, of)
+    q = _tried(op, *source.ends)
     wanted = original.eval_float([to_float(q, of)[np.newaxis]])[0]
-    result = node.fixed()
     found = to_float(op.eval([q[np.newaxis]], [of], result, OverflowCount())[0], result)
+    every = len(q) > source.ends[1] - source.ends[0]
     if quantized and np.array_equal(found, to_float(Tensor(wanted).quantized(result).data, result)):
-        return None if len(q) > of.max - of.min else Inexact(node, _table(op), float(result.lsb))
-    error = np.abs(found - wanted)
-    between = 0.0 if len(q) > of.max - of.min else float(np.abs(np.diff(wanted)).max(initial=0.0))
-    bound = float(error.max()) + between
+        return None if every else Inexact(node, _table(op), float(result.lsb))
+    between = 0.0 if every else float(np.abs(np.diff(wanted)).max(initial=0.0))
+    bound = float(np.abs(found - wanted).max()) + between
     return None if bound == 0.0 else Inexact(node, _table(op), bound)
 
 
@@ -192,17 +223,18 @@ def _table(op: Lut) -> str:
     return f"a table of {op.made().data.size} entries for {op.function}"
 
 
-def _tried(op: Lut, of: FixedType) -> IntArray:
-    if of.max - of.min < _ALL:
-        return np.arange(of.min, of.max + 1)
+def _tried(op: Lut, low: int, high: int) -> IntArray:
+    """Inputs from low to high."""
+    if high - low < _ALL:
+        return np.arange(low, high + 1)
     size = op.made().data.size
     ends = op.offset, op.offset + (size << op.shift)
     inside = np.linspace(*ends, size * min(_IN_CELL, 1 << op.shift) + 1)
-    outside = [np.linspace(of.min, min(ends[0], of.max), _OUTSIDE), np.linspace(max(ends[1], of.min), of.max, _OUTSIDE)]
-    return np.unique(np.clip(np.concatenate([inside, *outside]), of.min, of.max).astype(np.int64))
+    outside = [np.linspace(low, min(ends[0], high), _OUTSIDE), np.linspace(max(ends[1], low), high, _OUTSIDE)]
+    return np.unique(np.clip(np.concatenate([inside, *outside]), low, high).astype(np.int64))
 
 
-def _of_softmax(node: Node, op: Softmax, of: FixedType) -> Inexact | None:
+def _of_softmax(node: Node, op: Softmax, source: Source) -> Inexact | None:
     """Of the stable one: see `tables.Exponents.error_bound`, here for the tables as they are."""
     if op.implementation == "argmax":
         return None
@@ -210,10 +242,11 @@ def _of_softmax(node: Node, op: Softmax, of: FixedType) -> Inexact | None:
     reason = f"tables of {exp.data.size} and {inverse.data.size} entries"
     if op.implementation != "stable":
         return Inexact(node, reason, None)
+    of, (low, high) = source.type, source.ends
     length, entries, cell = node.shape[-1], exp.floats(), min((2.0**op.exp_shift - 1) * float(of.lsb), 1.0)
     middles = centers(0, op.exp_shift, len(entries), of.fraction)
     rounding = float(np.abs(entries - np.exp(-middles)).max()) * (1 + length)
-    beyond = of.max - of.min >= len(entries) << op.exp_shift
+    beyond = high - low >= len(entries) << op.exp_shift
     tail = float(entries[-1]) * length if beyond else 0.0
     top = op.top(length)
     exact = np.ldexp(1.0 / centers(1 << top, op.inv_shift, inverse.data.size, 0), exp.fixed().fraction)

@@ -107,7 +107,9 @@ class Resolver:
             exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
         elif exact.width <= widest:
             return exact.plain()
-        return fitted_type(exact, self.width, _span(self.interval_of(op)), self.seen)
+        # of what grows beyond all that is kept, as a state that is never quantized, more than float32 has
+        width = exactness.CONSTANT_WIDTH if widest == exactness.EXACT_WIDTH else self.width
+        return fitted_type(exact, max(width, self.width), _span(self.interval_of(op)), self.seen)
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -124,7 +126,7 @@ def run(graph: Graph, context: Context) -> Graph:
     for node in graph:
         if node.op.kind == "input":
             resolved = replace(node, type=types[node.name])
-            sound = _type_interval(resolved)
+            sound = type_interval(resolved)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
@@ -133,7 +135,7 @@ def run(graph: Graph, context: Context) -> Graph:
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
-        done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
+        done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 
 
@@ -332,12 +334,13 @@ def _span(interval: Interval) -> Span:
     return float(interval.low.min(initial=0.0)), float(interval.high.max(initial=0.0))
 
 
-def _type_interval(node: Node) -> Interval:
+def type_interval(node: Node) -> Interval:
+    """Bounds of any value of the node's type."""
     low, high = (float(end) for end in node.fixed().range)
     return Interval(np.full(node.shape, low), np.full(node.shape, high))
 
 
-def _after_cast(sound: Interval, of: FixedType) -> Interval:
+def after_cast(sound: Interval, of: FixedType) -> Interval:
     """Bounds after the cast to `of`: one LSB wider for the rounding, and never outside the type's range."""
     low, high = (float(end) for end in of.range)
     lsb = float(of.lsb)
