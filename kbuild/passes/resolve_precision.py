@@ -255,6 +255,12 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     if resolver.exact and resolver.fine and size is None:
         size = exactness.TABLE_SIZE
     typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
+    if declared is not None and typed.shift > 0 and resolver.table_size is None:
+        from kbuild.passes.quantized_functions import steps_of  # few models need it
+
+        steps = steps_of(op, resolver.types[0], span, declared)
+        if steps is not None:
+            return steps, declared
     return typed, resolver.result(typed)
 
 
