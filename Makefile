@@ -11,6 +11,7 @@ PEER_PYTHON ?= $(or $(PYTHON),python3)
 N ?= 1000
 SEED ?= 0
 CONFORMANCE ?=
+KERAS_TESTS ?= tests/api
 RECIPE ?= recipes/digits/recipe.yml
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE  # the packages are here for good: compile them once
@@ -47,8 +48,9 @@ slow: $(test)
 	.venv-test/bin/python -m pytest -q -m slow
 
 # KBUILD_REFERENCE may name the folder of hls4ml's page on Keras, keras-frontend.txt, whose pieces of code are run, too.
+# KERAS_TESTS may name some of the tests, since most of tests/api needs no Keras and is part of make test.
 keras: $(keras) $(jax)
-	KBUILD_KERAS_PYTHON=$(CURDIR)/.venv-jax/bin/python .venv-conformance/bin/python -m pytest -q -rs tests/api
+	KBUILD_KERAS_PYTHON=$(CURDIR)/.venv-jax/bin/python .venv-conformance/bin/python -m pytest -q -rs $(KERAS_TESTS)
 
 # CONFORMANCE takes further options, such as '--json found.json' or the names of cases: see docs/conformance.md.
 conformance: $(keras)

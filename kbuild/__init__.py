@@ -10,7 +10,7 @@ from kbuild.errors import KbuildError, MissingTool, RecipeError, StageError, Uns
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from kbuild import converters, model, utils
+    from kbuild import converters, model, report, utils
 
 __version__ = "0.1.0"
 
@@ -23,10 +23,11 @@ __all__ = [
     "__version__",
     "converters",
     "model",
+    "report",
     "utils",
 ]
 
-_API = ("converters", "model", "utils")
+_API = ("converters", "model", "report", "utils")
 
 
 def __getattr__(name: str) -> ModuleType:

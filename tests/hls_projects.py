@@ -59,6 +59,10 @@ def everything() -> Graph:
     unrolled = b.add(Dense(b.tensor((4, 2), OF), b.tensor((2,), OF), b.type(), "unrolled", 2), [resource])
     for accum in (OF, FixedType(30, 14, True, OF.quantization, Overflow.SAT)):  # products one by one, whole sums
         b.add(Dense(b.tensor((3, 2), OF), b.tensor((2,), OF), accum, "distributed_arithmetic"), [z])
+    fine = FixedType(9, 1, False, overflow=Overflow.SAT)
+    low = Tensor(np.array([0, 20, 41, 63]), FixedType(6, 0, signed=False))
+    soft.append(replace(soft[0], exp_low=low, inv_slope=b.tensor((8,), FixedType(7, 0, signed=False)), inv_drop=1,
+                        inv_shift=3, numerator=fine, inverse=fine, distinct=True))  # fmt: skip
     rows = [b.add(op, [z], OF) for op in (*soft, Softmax("argmax"))]
     b.add(Relu(), [latency])
     b.add(Relu(b.tensor((1, 2), OF), b.tensor((), OF), b.tensor((), OF)), [unrolled])

@@ -178,8 +178,32 @@ def _softmax(b: Builder) -> None:
     of, sizes = x.fixed(), [1 << int(n) for n in b.rng.integers(0, 9, size=2)]
     exp = b.tensor((sizes[0],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20)), signed=False))
     inv = b.tensor((sizes[1],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20))), low=0)
-    shift = int(b.rng.integers(0, max(of.width, 2)))
-    b.add(Softmax(implementation, exp, _offset(b, of), shift, inv, int(b.rng.integers(0, 12))), [x])
+    shift, inv_shift = int(b.rng.integers(0, max(of.width, 2))), int(b.rng.integers(0, 12))
+    op = Softmax(implementation, exp, _offset(b, of), shift, inv, inv_shift)
+    if implementation == "stable":
+        own = Builder(np.random.default_rng(exp.data.sum()))  # so that what is drawn after it does not depend on it
+        op = replace(op, distinct=bool(own.rng.random() < 0.5))
+        op = _refined(own, op) if own.rng.random() < 0.7 else op
+    b.add(op, [x])
+
+
+def _refined(b: Builder, op: Softmax) -> Softmax:
+    """With random tables that make sense no more than those of others do."""
+    inv = op.tables()[1].fixed()
+    low = b.tensor((1 << int(b.rng.integers(0, 6)),), FixedType(int(b.rng.integers(1, 18)), 0, signed=False))
+    low = Tensor(np.where(np.arange(low.data.size) == 0, 0, low.data), low.type)
+    slope = FixedType(int(b.rng.integers(1, 12)), 1, signed=False)
+    slope = replace(slope, integer=slope.width - inv.fraction - int(b.rng.integers(0, 12)))
+    numerator = FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 3)), False, overflow=Overflow.SAT)
+    inverse = FixedType(int(b.rng.integers(1, 20)), inv.integer, False, Quantization.RND, Overflow.SAT)
+    return replace(
+        op,
+        exp_low=low,
+        inv_slope=b.tensor(op.tables()[1].shape, slope, low=0),
+        inv_drop=int(b.rng.integers(0, op.inv_shift + 1)),
+        numerator=numerator,
+        inverse=inverse,
+    )
 
 
 def _broadcasts(shape: Shape) -> Callable[[Node], bool]:

@@ -20,7 +20,7 @@ TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding
 # A room may import itself and the rooms of the rows above its own. Rooms of one row do not know one another.
 ROWS = (
     ("errors", "resources", "parallel", "dataclass"),
-    ("fixed",),
+    ("fixed", "plugins"),
     ("ir", "config"),
     ("ops",),
     ("emulate",),

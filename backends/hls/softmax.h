@@ -1,7 +1,8 @@
 // Softmax over the last axis, by tables of integers for the exponential and the reciprocal.
 //
 // The reciprocal of a sum s, whose highest possible bit is `top`: s is normalised to m, 2^top <= m < 2^(top + 1), by a
-// shift to the left, `lift`; then 1/s is inv_table[(m - 2^top) >> inv_shift] shifted left by `lift` as well.
+// shift to the left, `lift`; then 1/s is inv_table[(m - 2^top) >> inv_shift] shifted left by `lift` as well. No sum of
+// softmax_stable and softmax_refined has its highest bit below `least`.
 #ifndef KBUILD_SOFTMAX_H
 #define KBUILD_SOFTMAX_H
 
@@ -9,33 +10,64 @@
 
 namespace kbuild {
 
-template <class C>
+template <class M>
 struct reciprocal {
-    typename C::inv_t mantissa;
+    M mantissa;
     int lift;
 };
 
+// The sum m shifted so that its highest bit, which is C::least or above, is bit C::top, without that bit; the places.
 template <class C>
-reciprocal<C> invert(const typename C::sum_t& sum, const typename C::inv_t inv_table[C::inv_entries]) {
+int normalised(const typename C::sum_t& sum, typename C::mantissa_t& m) {
 #pragma HLS INLINE
-    int position = 0;
-    for (int bit = 1; bit <= C::top; ++bit) {
+    int position = C::least;
+    for (int bit = C::least + 1; bit <= C::top; ++bit) {
 #pragma HLS UNROLL
         if (sum[bit]) position = bit;
     }
-    typename C::mantissa_t m = sum;
+    const int lift = C::top - position;
+    m = sum;
     if (sum == 0) m = 1;
-    reciprocal<C> r;
-    r.lift = C::top - position;
-    m = m << r.lift;
+    m = m << lift;
     m[C::top] = 0;
+    return lift;
+}
+
+template <class C>
+reciprocal<typename C::inv_t> invert(const typename C::sum_t& sum,
+                                     const typename C::inv_t inv_table[C::inv_entries]) {
+#pragma HLS INLINE
+    typename C::mantissa_t m;
+    reciprocal<typename C::inv_t> r;
+    r.lift = normalised<C>(sum, m);
     r.mantissa = inv_table[entry(m, C::inv_shift, C::inv_entries)];
     return r;
 }
 
+// By a line in each cell of m.
+template <class C>
+reciprocal<typename C::inverse_t> invert(const typename C::sum_t& sum,
+                                         const typename C::inv_t inv_table[C::inv_entries],
+                                         const typename C::slope_t inv_slope[C::inv_entries]) {
+#pragma HLS INLINE
+    typename C::mantissa_t m;
+    reciprocal<typename C::inverse_t> r;
+    r.lift = normalised<C>(sum, m);
+    const int cell = entry(m, C::inv_shift, C::inv_entries);
+    typename C::mantissa_t below = 1;
+    below = below << C::inv_shift;
+    below -= 1;
+    const typename C::rest_t rest = (m & below) >> C::inv_drop;
+    typename C::line_t line = inv_slope[cell] * rest;
+    line = line >> C::slope_shift;
+    line = inv_table[cell] - line;
+    r.mantissa = line * unit<typename C::inverse_unit_t>();
+    return r;
+}
+
 // e * r in the result.
-template <class C, class Y, class E>
-Y scaled(const E& e, const reciprocal<C>& r) {
+template <class C, class Y, class E, class M>
+Y scaled(const E& e, const reciprocal<M>& r) {
 #pragma HLS INLINE
     typename C::value_t value = e * r.mantissa;
     value = value << r.lift;
@@ -48,14 +80,30 @@ void integers(const X x[C::rows * C::length], typename C::integer_t q[C::length]
     for (int i = 0; i < C::length; ++i) q[i] = x[row * C::length + i] * unit<typename C::unit_t>();
 }
 
-template <class C, class Y>
-void normalise(const typename C::exp_t e[C::length], Y y[C::rows * C::length],
-               const typename C::inv_t inv_table[C::inv_entries], int row) {
+// How far each input of a row is below the largest, exactly.
+template <class C, class X>
+void below_largest(const X x[C::rows * C::length], typename C::difference_t difference[C::length], int row) {
 #pragma HLS INLINE
-    typename C::sum_t sum = 0;
-    for (int i = 0; i < C::length; ++i) sum += e[i];
-    const reciprocal<C> r = invert<C>(sum, inv_table);
-    for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
+    typename C::integer_t q[C::length];
+#pragma HLS ARRAY_PARTITION variable=q complete
+    integers<C>(x, q, row);
+    typename C::integer_t largest = q[0];
+    for (int i = 1; i < C::length; ++i)
+        if (q[i] > largest) largest = q[i];
+    for (int i = 0; i < C::length; ++i) difference[i] = largest - q[i];
+}
+
+// Where the result of an input below the largest is not below the result of that one, one LSB less than it.
+template <class C, class Y>
+void separate(const typename C::difference_t difference[C::length], const Y& highest, Y y[C::rows * C::length],
+              int row) {
+#pragma HLS INLINE
+    Y most = highest;
+    if (highest > 0) most = highest - unit<typename C::lsb_t>();
+    for (int i = 0; i < C::length; ++i) {
+        Y& own = y[row * C::length + i];
+        if (difference[i] > 0 && own > most) own = most;
+    }
 }
 
 // The largest input is subtracted, exactly, before the table.
@@ -65,19 +113,58 @@ void softmax_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
                     const typename C::inv_t inv_table[C::inv_entries]) {
 #pragma HLS PIPELINE
     for (int row = 0; row < C::rows; ++row) {
-        typename C::integer_t q[C::length];
+        typename C::difference_t difference[C::length];
         typename C::exp_t e[C::length];
-#pragma HLS ARRAY_PARTITION variable=q complete
+#pragma HLS ARRAY_PARTITION variable=difference complete
 #pragma HLS ARRAY_PARTITION variable=e complete
-        integers<C>(x, q, row);
-        typename C::integer_t largest = q[0];
-        for (int i = 1; i < C::length; ++i)
-            if (q[i] > largest) largest = q[i];
+        below_largest<C>(x, difference, row);
+        typename C::sum_t sum = 0;
         for (int i = 0; i < C::length; ++i) {
-            const typename C::difference_t difference = largest - q[i];
-            e[i] = exp_table[entry(difference, C::exp_shift, C::exp_entries)];
+            e[i] = exp_table[entry(difference[i], C::exp_shift, C::exp_entries)];
+            sum += e[i];
         }
-        normalise<C>(e, y, inv_table, row);
+        const reciprocal<typename C::inv_t> r = invert<C>(sum, inv_table);
+        for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
+        if (C::distinct) separate<C, Y>(difference, scaled<C, Y>(exp_table[0], r), y, row);
+    }
+}
+
+// An exponential from the table of the high bits of the index, less a share of it by those of the low bits.
+template <class C>
+typename C::exp_t exponential(const typename C::difference_t& difference,
+                              const typename C::exp_t exp_table[C::exp_entries],
+                              const typename C::low_t exp_low[C::low_entries]) {
+#pragma HLS INLINE
+    const int index = entry(difference, C::exp_shift, C::exp_entries << C::low_bits);
+    const typename C::exp_t high = exp_table[index >> C::low_bits];
+    if (C::low_bits == 0) return high;
+    return high - ((high * exp_low[index & (C::low_entries - 1)]) >> C::low_fraction);
+}
+
+// As softmax_stable, with the precision of far larger tables.
+template <class C, class X, class Y>
+void softmax_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                     const typename C::exp_t exp_table[C::exp_entries],
+                     const typename C::low_t exp_low[C::low_entries],
+                     const typename C::inv_t inv_table[C::inv_entries],
+                     const typename C::slope_t inv_slope[C::inv_entries]) {
+#pragma HLS PIPELINE
+    for (int row = 0; row < C::rows; ++row) {
+        typename C::difference_t difference[C::length];
+        typename C::numerator_t e[C::length];
+#pragma HLS ARRAY_PARTITION variable=difference complete
+#pragma HLS ARRAY_PARTITION variable=e complete
+        below_largest<C>(x, difference, row);
+        typename C::sum_t sum = 0;
+        for (int i = 0; i < C::length; ++i) {
+            const typename C::exp_t whole = exponential<C>(difference[i], exp_table, exp_low);
+            sum += whole;
+            e[i] = whole * unit<typename C::numerator_unit_t>();
+        }
+        const reciprocal<typename C::inverse_t> r = invert<C>(sum, inv_table, inv_slope);
+        for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
+        const typename C::numerator_t largest = exp_table[0] * unit<typename C::numerator_unit_t>();
+        if (C::distinct) separate<C, Y>(difference, scaled<C, Y>(largest, r), y, row);
     }
 }
 
@@ -93,11 +180,14 @@ void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
 #pragma HLS ARRAY_PARTITION variable=q complete
 #pragma HLS ARRAY_PARTITION variable=e complete
         integers<C>(x, q, row);
+        typename C::sum_t sum = 0;
         for (int i = 0; i < C::length; ++i) {
             const typename C::difference_t difference = q[i] - offset[0];
             e[i] = exp_table[entry(difference, C::exp_shift, C::exp_entries)];
+            sum += e[i];
         }
-        normalise<C>(e, y, inv_table, row);
+        const reciprocal<typename C::inv_t> r = invert<C>(sum, inv_table);
+        for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
     }
 }
 

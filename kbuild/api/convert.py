@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from kbuild.api.arrays import named, with_files
 from kbuild.api.model import HlsModel
 from kbuild.api.reuse import with_legal_reuse_factors
 from kbuild.config import Recipe, load_recipe, recipe_from_dict
@@ -20,6 +23,8 @@ from kbuild.frontend.keras.layers import is_own
 from kbuild.frontend.keras.live import is_model, read_live
 from kbuild.frontend.keras.spec import ModelSpec
 
+# A file, or an array, or several arrays in the order of the inputs or by their names.
+Data = str | os.PathLike[str] | np.ndarray[Any, Any] | Sequence[Any] | Mapping[str, Any]
 # hls4ml's names for arguments, where a recipe's key is not their plain spelling
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "board": ("Board",),
@@ -42,8 +47,8 @@ def convert_from_keras_model(
     part: str | None = None,
     clock_period: float = 5,
     clock_uncertainty: str | None = None,
-    input_data_tb: str | os.PathLike[str] | None = None,
-    output_data_tb: str | os.PathLike[str] | None = None,
+    input_data_tb: Data | None = None,
+    output_data_tb: Data | None = None,
     bit_exact: bool | None = None,
     allow_v2_fallback: bool = True,
     allow_da_fallback: bool = True,
@@ -56,12 +61,12 @@ def convert_from_keras_model(
     output_dir: the project's folder, relative to the current one; project_name: its top function; backend: `Yosys`,
     `Vivado`, `Vitis` ...; io_type: `io_parallel` or `io_stream`; hls_config: `Model`, `LayerType`, `LayerName`, as
     under HLSConfig of a recipe (None: types are derived); part: None is the backend's default; clock_period in ns;
-    clock_uncertainty as `"12.5%"`; input_data_tb, output_data_tb: files of inputs and of predictions, InputData and
-    OutputPredictions of a recipe: types are derived from the inputs. strict=False takes the nearest legal reuse factor
-    where one does not fit its layer, with a warning. allow_v2_fallback=False refuses a layer of Keras 3 that only a
-    handler for Keras 2 reads; otherwise a warning names it. allow_da_fallback is accepted for the code that gives it:
-    every layer is read by a handler. `keys` are other keys of a recipe, such as
-    `Validation={"Minimum": 0.99}`.
+    clock_uncertainty as `"12.5%"`; input_data_tb, output_data_tb: inputs and predictions, files or arrays as `predict`
+    takes them, InputData and OutputPredictions of a recipe: types are derived from the inputs. strict=False takes the
+    nearest legal reuse factor where one does not fit its layer, with a warning. allow_v2_fallback=False refuses a layer
+    of Keras 3 that only a handler for Keras 2 reads; otherwise a warning names it. allow_da_fallback=False refuses a
+    layer that no handler reads; otherwise da4ml traces it into logic, where one of its plugins (such as that of HGQ2)
+    knows the layer, and a warning says so. `keys` are other keys of a recipe, such as `Validation={"Minimum": 0.99}`.
 
     Raises RecipeError for arguments and settings that are wrong, UnsupportedModel for a model that cannot become
     hardware; both with all that is wrong, and before anything is written.
@@ -85,8 +90,10 @@ def convert_from_keras_model(
     for name, value in keys.items():
         _put(recipe, _KEYS.get(name, (name,)), value)
     if is_model(model):
-        recipe["KerasModel"] = live = read_live(model)
+        recipe["KerasModel"] = live = read_live(model, allow_da_fallback)
         _check_fallbacks(live.spec, allow_v2_fallback)
+        for note in live.notes:
+            warnings.warn(note, stacklevel=2)
     return convert_from_config(recipe, strict=strict, allow_code=allow_code)
 
 
@@ -95,15 +102,39 @@ def convert_from_config(
 ) -> HlsModel:
     """Convert what a recipe describes: a YAML file, or a dictionary of the same keys.
 
-    In a dictionary `KerasModel` may be a live model, and paths are relative to the current folder. strict=False takes
+    In a dictionary `KerasModel` may be a live model, files of data may be arrays, and paths are relative to the
+    current folder. strict=False takes
     the nearest legal reuse factor where one does not fit its layer, with a warning; allow_code=True runs the modules
     that it imports. Raises as `convert_from_keras_model`.
     """
     recipe = _recipe_of(config)
     load_imports(recipe, allow_code)
     if recipe.live_model is not None:
-        recipe = replace(recipe, live_model=read_live(recipe.live_model))
+        live = read_live(recipe.live_model)
+        if live is not recipe.live_model:
+            for note in live.notes:
+                warnings.warn(note, stacklevel=2)
+        recipe = replace(recipe, live_model=live)
     return HlsModel(recipe if strict else with_legal_reuse_factors(recipe, allow_code), allow_code)
+
+
+def create_config(output_dir: str = "my-hls-test", project_name: str = "myproject", backend: str = "Vivado",
+                  **keys: Any) -> dict[str, Any]:  # fmt: skip
+    """A dictionary to add keys to, such as `KerasModel` and `HLSConfig`, for `convert_from_config`.
+
+    `keys` are as in `convert_from_keras_model`: `part`, `clock_period`, `io_type` ..., or keys of a recipe.
+    """
+    recipe: dict[str, Any] = {"OutputDir": output_dir, "ProjectName": project_name, "Backend": backend}
+    plain = {"part": ("Part",), "clock_period": ("ClockPeriod",), "clock_uncertainty": ("ClockUncertainty",),
+             "io_type": ("IOType",)}  # fmt: skip
+    for name, value in keys.items():
+        _put(recipe, {**_KEYS, **plain}.get(name, (name,)), value)
+    return recipe
+
+
+def keras_to_hls(config: Mapping[str, Any]) -> HlsModel:
+    """`convert_from_config` of a dictionary."""
+    return convert_from_config(config)
 
 
 def _check_fallbacks(spec: ModelSpec, allowed: bool) -> None:
@@ -122,7 +153,8 @@ def _check_fallbacks(spec: ModelSpec, allowed: bool) -> None:
 
 def _recipe_of(config: str | os.PathLike[str] | Mapping[str, Any]) -> Recipe:
     if isinstance(config, Mapping):
-        return recipe_from_dict(config, Path.cwd())
+        files, names = with_files(config)
+        return named(recipe_from_dict(files, Path.cwd()), names)
     if not isinstance(config, (str, os.PathLike)):
         raise RecipeError(f"a configuration is a dictionary or the path of a YAML file, not a {type(config).__name__}")
     recipes = load_recipe(Path(config))

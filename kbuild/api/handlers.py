@@ -1,16 +1,29 @@
-"""Handlers that add operations: how kbuild's own layers are written, for layers of others."""
+"""Handlers that add operations, and new operations: how kbuild's own layers are written, for layers of others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from kbuild.frontend.keras.extensions import register
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.ir import Node
+from kbuild.ops import registered
+from kbuild.ops.custom import CustomOp
 
-__all__ = ["Handler", "LayerCall", "layer_handler", "register_layer_handler"]
+__all__ = ["Handler", "LayerCall", "layer_handler", "register_layer_handler", "register_operation"]
 
 Build = Callable[[LayerCall], Node]
+C = TypeVar("C", bound=type[CustomOp])
+
+
+def register_operation(op: C) -> C:
+    """Let handlers add operations of a class, derived from `kbuild.ops.custom.CustomOp`; usable as a decorator.
+
+    Raises RecipeError for a class that is not complete, and for a `kind` that another operation has.
+    """
+    registered.register(op)
+    return op
 
 
 def register_layer_handler(class_name: str, handler: Handler) -> None:

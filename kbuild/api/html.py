@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
+
+from kbuild.ir.html import table
 
 if TYPE_CHECKING:
     from kbuild.api.model import HlsModel
@@ -15,14 +16,10 @@ def model_html(model: HlsModel) -> str:
     """The layers, with a line on the design above them."""
     recipe = model.recipe
     about = f"{recipe.project_name}: {recipe.backend}, {recipe.part}, {recipe.io_type}, {recipe.clock_period:g} ns"
-    rows = [_row("th", _HEAD)]
+    rows = []
     for layer in model.get_layers():
         output = layer.get_output_variable()
         weights = ", ".join(f"{name} {weight.shape} {weight.type}" for name, weight in layer.get_weights().items())
         reads = ", ".join(layer.attributes["inputs"])
-        rows.append(_row("td", (layer.name, layer.class_name, reads, str(output.shape), str(output.type), weights)))
-    return f"<p>{escape(about)}</p><table>{''.join(rows)}</table>"
-
-
-def _row(tag: str, cells: tuple[str, ...]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        rows.append((layer.name, layer.class_name, reads, str(output.shape), str(output.type), weights))
+    return table(about, _HEAD, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from kbuild.api.layers import Layer, Variable, layers_of, variable
 from kbuild.api.progress import Relay
 from kbuild.api.settings import Config
 from kbuild.config import Recipe
+from kbuild.config.backends import load_backend
+from kbuild.config.suggestions import nearest
 from kbuild.dataclass import replace
 from kbuild.emulate import quantize_inputs
 from kbuild.errors import RecipeError
@@ -146,35 +148,54 @@ class HlsModel:
         *,
         csim: bool = True,
         synth: bool | None = None,
-        vsynth: bool | None = None,
-        reset: bool = False,
-        validation: bool | None = None,
         cosim: bool = False,
+        validation: bool | None = None,
         export: bool = False,
+        vsynth: bool | None = None,
         fifo_opt: bool = False,
+        reset: bool = False,
+        log_to_stdout: bool = True,
+        **others: Any,
     ) -> dict[str, Any]:
         """Run all stages and return the report, `reports/build.json`.
 
-        csim: compare the engines with one another and with Keras; synth: run the backend's tool, which then has to be
-        here (None: as the recipe says, by default where the tool is here); vsynth: place and route, too;
-        validation: as csim; reset: delete what an earlier build left first. Raises StageError, MissingTool.
+        csim, validation: compare the engines with one another and with Keras; synth: run the backend's tool, which then
+        has to be here (None: as the recipe says, by default where the tool is here); vsynth: place and route, or logic
+        synthesis, too; cosim: simulate the RTL: with Yosys that is part of csim, an HLS tool does it after synthesis;
+        export: have an HLS tool pack an IP, `synthesis/*.zip`; fifo_opt: nothing more, FIFOs are always as deep as
+        they need to be; reset: delete what an earlier build left first; log_to_stdout: show the stages. Raises
+        StageError, MissingTool, RecipeError for what does not fit the backend.
         """
-        refused = [name for name, given in (("cosim", cosim), ("export", export), ("fifo_opt", fifo_opt)) if given]
-        if refused:
-            raise RecipeError(
-                f"build({refused[0]}=True) is not supported; write() leaves a project with which the tool does it"
-            )
+        self._check(export=export, fifo_opt=fifo_opt, others=others)
         if reset:
             self._build.output.remove()
-        build = self._synthesizing(synth, vsynth)
-        simulate = csim or bool(validation)
-        self._stages(build, [name for name in STAGE_NAMES if name != "simulate" or simulate], show=True)
+        verilog = load_backend(self.recipe.backend).language == "verilog"
+        hls = (cosim or export) and not verilog
+        build = self._synthesizing(True if hls and synth is None else synth, vsynth, cosim and hls, export)
+        simulate = csim or bool(validation) or (cosim and verilog)
+        self._stages(build, [name for name in STAGE_NAMES if name != "simulate" or simulate], show=log_to_stdout)
         report: dict[str, Any] = json.loads((build.output.folder / REPORT).read_text(encoding="utf-8"))
         return report
 
-    def _synthesizing(self, synth: bool | None, place: bool | None) -> Build:
+    def _check(self, export: bool, fifo_opt: bool, others: Mapping[str, Any]) -> None:
+        """Refuse arguments of `build` that mean nothing here."""
+        recipe = self.recipe
+        if others:
+            name = next(iter(others))
+            known = ("csim", "synth", "cosim", "validation", "export", "vsynth", "fifo_opt", "reset", "log_to_stdout")
+            match = nearest(name, known)
+            remedy = f"did you mean {match}?" if match else f"there are {', '.join(known)}"
+            raise RecipeError(f"build({name}=...) is unknown; {remedy}")
+        if export and load_backend(recipe.backend).language == "verilog":
+            raise RecipeError(
+                "build(export=True) has an HLS tool pack an IP; with Backend: Yosys the Verilog in firmware/ is the IP"
+            )
+        if fifo_opt and recipe.io_type != "io_stream":
+            raise RecipeError("build(fifo_opt=True) is for io_type='io_stream'; a design with io_parallel has no FIFOs")
+
+    def _synthesizing(self, synth: bool | None, place: bool | None, cosim: bool, export: bool) -> Build:
         """The build, with the recipe's `Synthesis` replaced where arguments say something else."""
-        wanted = self.recipe.synthesis
+        wanted = replace(self.recipe.synthesis, cosim=cosim, export=export)
         if synth is not None:
             wanted = replace(wanted, run=synth)
         if place is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbuild.api.layers import Layer
+from kbuild.dataclass import dataclass
 from kbuild.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -20,22 +21,33 @@ _KINDS = ("png", "svg", "pdf", "dot")
 _LINE, _CHARACTER, _MARGIN, _GAP = 16, 7.2, 10, 28  # pixels of a picture that is drawn without Graphviz
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a notebook shows."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
 def plot_model(
     model: HlsModel,
-    to_file: str | os.PathLike[str] = "model.png",
+    to_file: str | os.PathLike[str] | None = "model.png",
     show_shapes: bool = False,
     show_layer_names: bool = True,
     show_precision: bool = False,
     rankdir: str = "TB",
     dpi: int = 96,
-) -> Path:
-    """Draw the layers of a converted model and write the picture to a `.png`, `.svg`, `.pdf` or `.dot` file.
+) -> Path | Picture:
+    """Draw the layers of a converted model and write the picture to a `.png`, `.svg`, `.pdf` or `.dot` file; with
+    to_file=None return it, for a notebook to show.
 
     show_shapes, show_layer_names, show_precision: what stands in the boxes; rankdir: `TB` or `LR`. Graphviz draws it; a
     `.svg` is drawn without where it is missing, from top to bottom. Returns the path. Raises MissingTool where Graphviz
     is needed and missing, RecipeError for another ending or direction.
     """
-    path = Path(to_file)
+    path = Path("model.svg" if to_file is None else to_file)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _KINDS:
         raise RecipeError(f"to_file: {path.name} has no ending of a picture; write one of {', '.join(_KINDS)}")
@@ -44,7 +56,10 @@ def plot_model(
     layers = model.get_layers()
     texts = {layer.name: _text(layer, show_shapes, show_layer_names, show_precision) for layer in layers}
     reads = {layer.name: [name for name in layer.attributes["inputs"] if name != layer.name] for layer in layers}
-    path.write_bytes(_picture(texts, reads, kind, rankdir, dpi))
+    picture = _picture(texts, reads, kind, rankdir, dpi)
+    if to_file is None:
+        return Picture(picture.decode())
+    path.write_bytes(picture)
     return path
 
 

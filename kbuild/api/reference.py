@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-_MODULES = ("kbuild.converters", "kbuild.converters.keras_v2_to_hls", "kbuild.utils", "kbuild.model.profiling")
+_MODULES = (
+    "kbuild.converters", "kbuild.converters.keras_v2_to_hls", "kbuild.utils", "kbuild.model.profiling", "kbuild.report",
+)  # fmt: skip
 _CLASSES = (
     "kbuild.api.model.HlsModel",
     "kbuild.api.layers.Layer",
@@ -15,6 +17,13 @@ _CLASSES = (
     "kbuild.api.layers.WeightVariable",
     "kbuild.api.layers.Variable",
     "kbuild.api.settings.Config",
+    "kbuild.frontend.keras.handler.Handler",
+    "kbuild.frontend.keras.handler.LayerCall",
+    "kbuild.ops.custom.CustomOp",
+    "kbuild.ops.custom.HlsKernel",
+    "kbuild.ops.custom.EmitsHls",
+    "kbuild.ops.custom.EmitsVerilog",
+    "kbuild.ops.custom.Circuit",
     "kbuild.errors.RecipeError",
     "kbuild.errors.UnsupportedModel",
     "kbuild.errors.MissingTool",

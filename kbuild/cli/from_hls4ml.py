@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kbuild.config import recipe_from_dict
+from kbuild.config.capability import check_recipe
 from kbuild.config.checks import semantic_problems
 from kbuild.config.messages import schema_problems
 from kbuild.config.places import KeyPath, Problem, key_text, raise_problems
@@ -36,8 +38,22 @@ def rewritten(old: Path, folder: Path) -> tuple[str, list[str]]:
     remarks += [f"{p.line()} (still so)" for p in semantic_problems(document, old.absolute().parent, set(), False)]
     for key in _UNUSED:
         document.data.pop(key, None)
+    remarks += [f"{line} (still so)" for line in _unsupported(document.data, old.absolute().parent)]
     _relocate(document.data, resolved(recipe_schema()), old.absolute().parent, folder)
     return _text(old, document.data), list(dict.fromkeys(remarks))
+
+
+def _unsupported(data: Data, folder: Path) -> list[str]:
+    """What kbuild knows and cannot do yet; nothing where the recipe is wrong in another way."""
+    try:
+        recipe = recipe_from_dict(data, folder)
+    except RecipeError:
+        return []
+    try:
+        check_recipe(recipe)
+    except RecipeError as error:
+        return str(error).splitlines()
+    return []
 
 
 def _read(old: Path) -> tuple[Document, list[Problem]]:

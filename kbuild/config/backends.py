@@ -16,6 +16,7 @@ class Backend:
 
     name: str  # as in the recipe
     tool: str  # the synthesis tool, by its name in kbuild.tools
+    language: str  # what is printed for it: "hls" or "verilog"
     dialect: str  # spelling of types in C++: "ap" or "ac"
     default_part: str
     clock_uncertainty: float  # fraction of the clock period
@@ -31,30 +32,40 @@ class Backend:
         return io_type in self.ops.get(kind, ())
 
 
-@cache
 def all_backends() -> dict[str, Backend]:
     """Every backend by its name in the recipe: each folder of `backends/` that has a `target.yml`."""
-    files = sorted(resource("backends").glob("*/target.yml"))
-    found = [_read(file.parent.name, file.read_text(encoding="utf-8")) for file in files]
+    found = [_read(file.parent.name) for file in sorted(resource("backends").glob("*/target.yml"))]
     return {backend.name: backend for backend in found}
 
 
+def find_backend(name: str) -> Backend | None:
+    """The backend of a name in the recipe, in the folder of that name in small letters; None where there is none."""
+    folder = name.lower()
+    if not (resource("backends") / folder / "target.yml").is_file():
+        return None
+    found = _read(folder)
+    return found if found.name == name else None
+
+
 def load_backend(name: str) -> Backend:
-    """The backend of a name in the recipe. Raises KeyError, naming those there are."""
-    backends = all_backends()
-    if name not in backends:
-        raise KeyError(f"no backend is called {name}; there are {', '.join(backends)}")
-    return backends[name]
+    """As `find_backend`. Raises KeyError, naming those there are."""
+    found = find_backend(name)
+    if found is None:
+        raise KeyError(f"no backend is called {name}; there are {', '.join(all_backends())}")
+    return found
 
 
-def _read(folder: str, text: str) -> Backend:
+@cache
+def _read(folder: str) -> Backend:
     import yaml
 
+    text = resource("backends", folder, "target.yml").read_text(encoding="utf-8")
     loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     data: dict[str, Any] = yaml.load(text, Loader=loader)
     known = {
         "name",
         "tool",
+        "language",
         "dialect",
         "default_part",
         "clock_uncertainty",
@@ -70,6 +81,7 @@ def _read(folder: str, text: str) -> Backend:
     return Backend(
         name=data["name"],
         tool=data["tool"],
+        language=data["language"],
         dialect=data["dialect"],
         default_part=data["default_part"],
         clock_uncertainty=float(data["clock_uncertainty"]),

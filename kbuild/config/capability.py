@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kbuild.config.backends import all_backends
+from kbuild.config.backends import all_backends, find_backend
 from kbuild.config.places import Problem, key_text, raise_problems
 from kbuild.config.recipe import LayerRules, Recipe
 
@@ -13,14 +13,13 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def _backend(recipe: Recipe) -> list[Problem]:
-    backends = all_backends()
-    if recipe.backend not in backends:
-        message = f"the backend {recipe.backend} is not supported yet; there are {', '.join(backends)}"
+    backend = find_backend(recipe.backend)
+    if backend is None:
+        message = f"the backend {recipe.backend} is not supported yet; there are {', '.join(all_backends())}"
         return [Problem(recipe.at("Backend"), "Backend", message)]
-    backend = backends[recipe.backend]
     if recipe.io_type in backend.io_types:
         return []
-    able = [name for name, other in backends.items() if recipe.io_type in other.io_types]
+    able = [name for name, other in all_backends().items() if recipe.io_type in other.io_types]
     remedy = f"write {' or '.join(backend.io_types)}" + (f", or use {' or '.join(able)}" if able else "")
     return [Problem(recipe.at("IOType"), "IOType", f"{recipe.backend} has no {recipe.io_type} yet; {remedy}")]
 

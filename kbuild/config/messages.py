@@ -40,6 +40,12 @@ _FORMATS = {
     "identifier": "a name",
 }
 
+_PASSES = "kbuild's passes are not chosen; delete it"
+# Keys that hls4ml knows and kbuild has no use for.
+_NOT_HERE = {
+    **dict.fromkeys(("SkipOptimizers", "Optimizers", "Flows"), _PASSES),
+    "FIFO_opt": "FIFOs are always as deep as they need to be; delete it",
+}
 _LARGE = 1_000
 
 
@@ -79,6 +85,8 @@ def _unknown_keys(document: Document, path: KeyPath, error: ValidationError) -> 
 
 def key_remedy(name: str, path: KeyPath, schema: Schema) -> str:
     """What to do about an unknown key of the mapping at `path`."""
+    if name in _NOT_HERE:
+        return _NOT_HERE[name]
     known = canonical_keys(schema)
     if (match := nearest(name, known)) is not None and match.casefold() == name.casefold():
         return f"did you mean {match}?"

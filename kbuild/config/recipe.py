@@ -93,13 +93,18 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Whether and how the backend's tool runs; `run` None means: if the tool is here."""
+    """Whether and how the backend's tool runs; `run` None means: if the tool is here.
+
+    cosim, export: what `build` of the Python API asks for: C/RTL co-simulation and an IP of the HLS tool.
+    """
 
     run: bool | None
     place_and_route: bool
     seed: int
     effort: str
     constraints: Path | None
+    cosim: bool = False
+    export: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class _Normaliser:
         if parent:  # a variable's own key, such as exp_table_t, belongs into Precision
             target = precision_mapping(self._document, data, (*path, parent))
             new = (*path, parent, leaf)
-        if leaf in target:
+        if target.get(leaf, "auto") != "auto":  # what a generated configuration has is no answer yet
             place = self._document.key_place(old)
             message = f"this means {self._document.key(new)}, which is given too; delete one of the two"
             self._problems.append(Problem(place, key_text(old), message))

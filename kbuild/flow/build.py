@@ -74,6 +74,7 @@ class Build:
         self._skips: dict[str, str | None] = {}
         self.files_read: dict[Path, FileStamp] = {}
         self._settings: dict[str, LayerSettings] | None = None
+        self._chosen: dict[str, LayerSettings] | None = None
         self._design: Design | None = None
         self._held_back: list[Callable[[], None]] | None = None
         for path in load_imports(recipe, allow_code):
@@ -141,11 +142,13 @@ class Build:
 
     def chosen_settings(self) -> dict[str, LayerSettings]:
         """The settings with the strategies that are chosen for layers which the recipe names none for."""
-        from kbuild.passes.context import Context
-        from kbuild.passes.resolve_strategy import as_chosen
+        if self._chosen is None:
+            from kbuild.passes.context import Context
+            from kbuild.passes.resolve_strategy import as_chosen
 
-        context = Context(self.settings(), self.recipe.backend, self.recipe.io_type)
-        return as_chosen(self.graph("parse"), context)
+            context = Context(self.settings(), self.recipe.backend, self.recipe.io_type)
+            self._chosen = as_chosen(self.graph("parse"), context)
+        return self._chosen
 
     def tell(self, stage: str, detail: str, lasting: bool = False) -> None:
         """Say what a stage is at, or (`lasting`) something that is to be read afterwards, too."""

@@ -1,4 +1,4 @@
-"""What a build shows of itself: a live table on a terminal, a line a stage elsewhere."""
+"""What a build shows of itself: a live table on a terminal, a line a stage elsewhere; in a notebook more lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def showing(stream: TextIO | None = None, many: bool = False) -> Iterator[Listen
     """A listener that shows events on `stream` (default: standard output); `many`: the recipe's name is shown, too."""
     stream = stream or sys.stdout
     if not stream.isatty():
-        yield _plain(stream, many)
+        yield _plain(stream, many, details="ipykernel" in sys.modules)
         return
     live = _Live(stream, many)
     with live.running():
@@ -44,11 +44,13 @@ def _name(event: Event, many: bool) -> str:
     return f"{event.stage}:{event.recipe}" if many else event.stage
 
 
-def _plain(stream: TextIO, many: bool) -> Callable[[Event], None]:
+def _plain(stream: TextIO, many: bool, details: bool = False) -> Callable[[Event], None]:
+    """`details`: someone is watching, who wants to know what takes so long."""
+
     def listen(event: Event) -> None:
         if event.status is not None:
             print(line(event, many), file=stream, flush=True)
-        elif event.lasting:
+        elif event.lasting or (details and event.detail):
             print(f"{_name(event, many)}: {event.detail}", file=stream, flush=True)
 
     return listen

@@ -147,7 +147,7 @@ def _ask_keras(build: Build, inputs: list[FloatArray], target: Path) -> None:
             cwd=Path(scratch),
             log=Path(scratch, "keras.log"),
             timeout=_TIMEOUT,
-            env={"KERAS_BACKEND": _framework() or ""},
+            env={"KERAS_BACKEND": _framework() or "", "MPLBACKEND": "agg"},  # a notebook's is one of its kernel
         )
 
 

@@ -6,12 +6,16 @@ import ctypes
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from queue import SimpleQueue
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from kbuild.dataclass import dataclass
 from kbuild.errors import KbuildError
 from kbuild.flow.build import Build
 from kbuild.flow.names import AFTER, STAGE_NAMES
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 Task = tuple[Build, str]
 _PATIENCE = 10.0  # seconds for a stage that is interrupted to end its tools
@@ -39,9 +43,14 @@ def run(builds: Sequence[Build], stages: Sequence[str], jobs: int = 1) -> list[F
     with ExitStack() as held:
         for build in sorted(builds, key=lambda b: str(b.recipe.output_dir)):  # one order: no two builds lock crosswise
             held.enter_context(build.session(stages))
-        if jobs <= 1:
+        if jobs <= 1 or (len(builds) == 1 and _is_chain(stages)):
             return _one_by_one(builds, stages)
         return _Parallel(builds, stages, jobs).run()
+
+
+def _is_chain(stages: Sequence[str]) -> bool:
+    """Whether each stage needs the one before it, so that no two can run at once."""
+    return all(before in AFTER[stage] for before, stage in pairwise(stages))
 
 
 def _one_by_one(builds: Sequence[Build], stages: Sequence[str]) -> list[Failure]:
@@ -68,6 +77,8 @@ class _Parallel:
     """The same with a thread for each running stage. Tools are processes and NumPy works without Python's lock."""
 
     def __init__(self, builds: Sequence[Build], stages: Sequence[str], jobs: int) -> None:
+        from queue import SimpleQueue  # which stages one after the other do without
+
         self._waiting: list[Task] = [(build, stage) for build in builds for stage in stages]
         self._running: dict[threading.Thread, Task] = {}
         self._ended: SimpleQueue[tuple[threading.Thread, BaseException | None]] = SimpleQueue()

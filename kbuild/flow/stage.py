@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from kbuild import __version__
+from kbuild import __version__, plugins
 from kbuild.flow.digests import code_digest, value_digest
 from kbuild.flow.output import Content
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 class Stage(ABC):
     """One arrow of the build. Stages have no state: one instance serves all builds, from any thread.
+
+    The code of users' operations counts for every stage.
 
     `rooms` are the parts of kbuild (see `digests.code_digest`) whose code decides what the stage makes; a change
     anywhere else leaves its artifacts good.
@@ -37,7 +39,7 @@ class Stage(ABC):
     def key(self, build: Build) -> str:
         """The name of what the stage makes."""
         reads = self.reads(build)
-        return value_digest([self.name, __version__, code_digest(self.rooms), dict(reads)])
+        return value_digest([self.name, __version__, code_digest(self.rooms), plugins.digest("op"), dict(reads)])
 
     @abstractmethod
     def make(self, build: Build, folder: Path) -> Mapping[str, str] | None:

@@ -135,11 +135,13 @@ class Hls:
         top = recipe.project_name
         copied = copy_design(build, folder)
         build.tell("synthesize", "C synthesis")
-        report = vitis_hls.build(self.backend, top, folder=folder, project=folder)
+        steps = vitis_hls.Steps(cosim=recipe.synthesis.cosim, export=recipe.synthesis.export)
+        report = vitis_hls.build(self.backend, top, folder=folder, steps=steps, project=folder)
         if recipe.synthesis.place_and_route:
             build.tell("synthesize", "logic synthesis")
             report = vivado.synthesize(report, folder=folder, project=folder)
         kept = [vitis_hls.report_path(folder, top), *folder.glob("*.rpt"), *folder.glob("*.log")]
+        kept += vitis_hls.further_results(folder, top)
         work = folder / FOLDER
         work.mkdir()
         for path in kept:

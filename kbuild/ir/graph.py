@@ -84,6 +84,17 @@ class Graph:
         """The same model with other nodes."""
         return replace(self, nodes=tuple(nodes))
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the nodes."""
+        from kbuild.ir.html import table
+
+        rows = [
+            (node.name, node.op.kind, ", ".join(node.inputs), str(list(node.shape)), str(node.type or "float"),
+             f"{node.layer.name} ({node.layer.class_name})") for node in self
+        ]  # fmt: skip
+        head = ("value", "operation", "reads", "shape", "type", "layer")
+        return table(f"{self.name}, which returns {', '.join(self.outputs)}", head, rows)
+
     def bypass(self, node: Node) -> Graph:
         """The graph without `node`: its readers read the node's only input."""
         (source,) = node.inputs

@@ -39,6 +39,7 @@ class Op(ABC):
     `eval` on integers is the definition that C++ and Verilog are checked against.
     """
 
+    own: ClassVar[bool] = True  # whether it is kbuild's own; others are `kbuild.ops.custom.CustomOp`s
     kind: ClassVar[str]  # the name in the text form, in templates and in `kbuild layers`
     arity: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     variables: ClassVar[tuple[str, ...]] = ("result",)  # what `Precision` may set on a layer of this op

@@ -1,4 +1,7 @@
-"""The operations, one file each. What exists is found by listing this package: a module with an `Op` class is an op."""
+"""The operations, one file each. What exists is found by listing this package: a module with an `Op` class is an op.
+
+Those of users are in `registered`.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,12 @@ def all_ops() -> dict[str, type[Op]]:
 
 
 def op_class(kind: str) -> type[Op]:
-    """The class of a kind; KeyError with the known ones otherwise."""
+    """The class of a kind, kbuild's own or a registered one; KeyError with the known ones otherwise."""
     ops = all_ops()
     if kind not in ops:
+        from kbuild.ops.registered import find
+
+        if (registered := find(kind)) is not None:
+            return registered
         raise KeyError(f"no operation is called {kind}; there are {', '.join(sorted(ops))}")
     return ops[kind]

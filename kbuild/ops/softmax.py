@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FixedType, FloatArray, IntArray, bits_of, compact, wide
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, bits_of, cast, compact, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
 from kbuild.ops.lookup import index_of
 
 IMPLEMENTATIONS = ("stable", "latency", "legacy", "argmax")
+_COMPOSED = 1 << 18  # exponentials that are worked out beforehand at most
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class Softmax(Op):
     sum can have; then `1/s = inv_table[(m - 2**top) >> inv_shift] * 2**(top - p)`, where entry i stands for
     `2**f / (centre of the cell of m)`, with f the fraction bits of the exponentials. So a small table has the same
     relative precision for every sum. The product and the shift are exact, then cast to the result.
+
+    refined (a stable one with `exp_low`): two small tables and a product make an exponential, a line in each cell of
+    m makes a reciprocal, which gives either the precision of tables of thousands of times their size. With b the
+    number of bits that index exp_low, i the index as above, saturated to the exp_table.size << b that there are,
+    h = i >> b and l its low b bits:
+
+        e = exp_table[h] - exp_table[h] * exp_low[l]       the product floored to the LSB of exp_table
+        r = inv_table[k] - inv_slope[k] * rest             the product floored to the LSB of inv_table
+
+    with k as above and rest the bits of m below those of k, without the lowest inv_drop. Entries of exp_low, which are
+    below one, stand for 1 - exp(-l). The result is the exact product of e, cast to the type `numerator`, and r, cast to
+    the type `inverse`, shifted and cast as above. The sum is that of the e before their cast.
+
+    distinct (a stable one): an input below the largest gets a result below that of the largest: where it would be
+    equal, one LSB less, unless both are zero.
     """
 
     implementation: str = "stable"
@@ -38,6 +55,12 @@ class Softmax(Op):
     exp_shift: int = 0
     inv_table: Tensor | None = None
     inv_shift: int = 0
+    exp_low: Tensor | None = None
+    inv_slope: Tensor | None = None
+    inv_drop: int = 0
+    numerator: FixedType | None = None
+    inverse: FixedType | None = None
+    distinct: bool = False
 
     kind: ClassVar[str] = "softmax"
     variables: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "result")
@@ -48,27 +71,63 @@ class Softmax(Op):
             raise ValueError("softmax needs an axis")
         if self.implementation not in IMPLEMENTATIONS:
             raise ValueError(f"no softmax implementation is called {self.implementation}")
+        if self.implementation != "stable" and (self.distinct or self.exp_low is not None):
+            raise ValueError(f"a {self.implementation} softmax is neither refined nor distinct")
+        if self.exp_low is not None:
+            self._verify_refinement()
+
+    def _verify_refinement(self) -> None:
+        low, slope, _, _ = self.refinement()
+        of, size = low.fixed(), low.data.size
+        if of.signed or of.integer > 0 or size & (size - 1) or low.data[0] != 0:
+            raise ValueError("exp_low has a power of two of values from 0, the first, to below one")
+        if slope.fixed().fraction < self.tables()[1].fixed().fraction:
+            raise ValueError("the LSB of inv_slope is above that of inv_table")
 
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         return shapes[0]
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """The exponential and the reciprocal table, which must exist by now."""
-        if self.exp_table is None or self.inv_table is None:
-            raise ValueError("the tables are not made yet")
-        return self.exp_table, self.inv_table
+        if self.inv_table is None:
+            raise ValueError("the reciprocal table is not made yet")
+        return self.exponential(), self.inv_table
+
+    def exponential(self) -> Tensor:
+        """The table of exponentials, which must exist by now."""
+        if self.exp_table is None:
+            raise ValueError("the exponential table is not made yet")
+        return self.exp_table
+
+    def refinement(self) -> tuple[Tensor, Tensor, FixedType, FixedType]:
+        """exp_low, inv_slope, and the types `numerator` and `inverse` of a refined softmax."""
+        if self.exp_low is None or self.inv_slope is None or self.numerator is None or self.inverse is None:
+            raise ValueError("a refined softmax has exp_low, inv_slope, and the types numerator and inverse")
+        return self.exp_low, self.inv_slope, self.numerator, self.inverse
+
+    @property
+    def low_bits(self) -> int:
+        """Bits of the index that exp_low is read with."""
+        return self.refinement()[0].data.size.bit_length() - 1
 
     def top(self, length: int) -> int:
         """Position of the highest bit that a sum of `length` exponentials can have."""
-        exp_table, _ = self.tables()
-        return max(length * max(exp_table.bounds()[1], 0), 1).bit_length() - 1
+        return max(length * max(self.exponential().bounds()[1], 0), 1).bit_length() - 1
+
+    def least(self) -> int:
+        """Position of the highest bit that every sum has: a sum of `stable` has the exponential of zero in it."""
+        return max(int(self.exponential().data[0]), 1).bit_length() - 1 if self.implementation == "stable" else 0
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         if self.implementation == "argmax":
             return FixedType(1, 1, signed=False)
-        exp_table, inv_table = self.tables()
+        if self.exp_low is not None:
+            _, _, numerator, inverse = self.refinement()
+            fraction = numerator.fraction + inverse.fraction
+        else:
+            exp_table, inv_table = self.tables()
+            fraction = exp_table.fixed().fraction + inv_table.fixed().fraction
         # A probability is at most one; rounding in the tables may exceed it a little, hence one more integer bit.
-        fraction = exp_table.fixed().fraction + inv_table.fixed().fraction
         return FixedType(max(fraction + 1, 1), 1, signed=False)
 
     def eval(
@@ -79,35 +138,83 @@ class Softmax(Op):
             hot = np.zeros(x.shape, np.int64)
             np.put_along_axis(hot, x.argmax(axis=-1)[..., np.newaxis], 1, axis=-1)
             return cast_into(hot, 0, result, overflow)
+        if self.implementation == "stable":
+            return self._stable(x, result, overflow)
         exp_table, _ = self.tables()
-        size = exp_table.data.size
+        size, fraction = exp_table.data.size, exp_table.fixed().fraction
         if self.implementation == "legacy":
             difference = x[..., np.newaxis, :] - x[..., :, np.newaxis]
             e = exp_table.data[index_of(difference, self.exp_offset, self.exp_shift, size)]
-            return self._divide(np.ones((), np.int64), 0, e.sum(axis=-1), x.shape[-1], result, overflow)
-        if self.implementation == "stable":
-            index = index_of(x.max(axis=-1, keepdims=True) - x, 0, self.exp_shift, size)
+            total, e, fraction = e.sum(axis=-1), np.ones((), np.int64), 0
         else:
-            index = index_of(x, self.exp_offset, self.exp_shift, size)
-        e = exp_table.data[index]
-        total = e.sum(axis=-1, keepdims=True)
-        return self._divide(e, exp_table.fixed().fraction, total, x.shape[-1], result, overflow)
+            e = exp_table.data[index_of(x, self.exp_offset, self.exp_shift, size)]
+            total = e.sum(axis=-1, keepdims=True)
+        inverse, lift = self._reciprocal(total, x.shape[-1])
+        return self._scaled(e, fraction, inverse, lift, result, overflow)
 
-    def _divide(
-        self, e: IntArray, fraction: int, total: IntArray, length: int, result: FixedType, overflow: OverflowCount
-    ) -> IntArray:
-        """`e * 2**-fraction / total`, cast to the result; e broadcasts to total."""
+    def _stable(self, x: IntArray, result: FixedType, overflow: OverflowCount) -> IntArray:
+        difference = x.max(axis=-1, keepdims=True) - x
+        e, factor, most = self._exponentials(difference)
+        inverse, lift = self._reciprocal(e.sum(axis=-1, keepdims=True), x.shape[-1])
+        fraction = (self.numerator or self.exponential().fixed()).fraction
+        y = self._scaled(factor, fraction, inverse, lift, result, overflow)
+        if not self.distinct:
+            return y
+        highest = self._scaled(most, fraction, inverse, lift, result, OverflowCount())
+        below = highest - (highest > 0).astype(highest.dtype)
+        return np.where(difference > 0, np.minimum(y, below), y)
+
+    def _exponentials(self, difference: IntArray) -> tuple[IntArray, ...]:
+        """Exponentials as they enter the sum and as they are multiplied, and the latter of the largest input."""
+        table = self.exponential()
+        if self.exp_low is None:
+            e = table.data[index_of(difference, 0, self.exp_shift, table.data.size)]
+            return e, e, table.data[:1]
+        size = table.data.size << self.low_bits
+        index = index_of(difference, 0, self.exp_shift, size)
+        composed = (of[index] for of in self._composed) if size <= _COMPOSED else self._composition(index)
+        return *composed, self._composition(np.zeros(1, np.int64))[1]
+
+    @cached_property
+    def _composed(self) -> tuple[IntArray, IntArray]:
+        """`_composition` of every index."""
+        return self._composition(np.arange(self.exponential().data.size << self.low_bits))
+
+    def _composition(self, index: IntArray) -> tuple[IntArray, IntArray]:
+        """Exponentials from both tables, and the same cast to the type `numerator`."""
+        (low, _, of, _), table = self.refinement(), self.exponential()
+        high, share = table.data[index >> self.low_bits], low.data[index & (low.data.size - 1)]
+        if table.bits + low.bits > INT64_BITS:
+            high, share = wide(high), wide(share)
+        e = compact(high - (high * share >> low.fixed().fraction))
+        return e, cast(e, table.fixed().fraction, of)
+
+    def _reciprocal(self, total: IntArray, length: int) -> tuple[IntArray, IntArray]:
+        """Reciprocals of the sums, and how far each sum was shifted up."""
         _, inv_table = self.tables()
         top = self.top(length)
-        position = np.zeros(total.shape, np.int64)
-        for bit in range(1, top + 1):
-            position += total >= (1 << bit)
-        lift = top - position
+        lift = np.full(total.shape, top - self.least())
+        for bit in range(self.least() + 1, top + 1):
+            lift -= total >= (1 << bit)
         mantissa = np.maximum(total, 1) << lift
-        inverse = inv_table.data[index_of(mantissa, 1 << top, self.inv_shift, inv_table.data.size)]
-        if bits_of(e) + bits_of(inverse) + top > 60:
+        index = index_of(mantissa, 1 << top, self.inv_shift, inv_table.data.size)
+        inverse = inv_table.data[index]
+        if self.exp_low is None:
+            return inverse, lift
+        _, slope, _, of = self.refinement()
+        rest = (mantissa - (1 << top) & ((1 << self.inv_shift) - 1)) >> self.inv_drop
+        fraction = inv_table.fixed().fraction
+        inverse = inverse - (slope.data[index] * rest >> (slope.fixed().fraction - fraction))
+        return cast(inverse, fraction, of), lift
+
+    def _scaled(
+        self, e: IntArray, fraction: int, inverse: IntArray, lift: IntArray, result: FixedType, overflow: OverflowCount
+    ) -> IntArray:
+        """`e * 2**-fraction * inverse << lift`, cast to the result; e broadcasts to the inverse."""
+        of = self.inverse or self.tables()[1].fixed()
+        if bits_of(e) + bits_of(inverse) + int(lift.max(initial=0)) > INT64_BITS:
             e, inverse, lift = wide(e), wide(inverse), wide(lift)
-        return cast_into(compact((e * inverse) << lift), fraction + inv_table.fixed().fraction, result, overflow)
+        return cast_into(compact((e * inverse) << lift), fraction + of.fraction, result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         x = inputs[0]
@@ -120,5 +227,3 @@ class Softmax(Op):
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
         return Interval(np.zeros(inputs[0].low.shape), np.ones(inputs[0].low.shape))
-
-

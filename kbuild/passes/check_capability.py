@@ -6,7 +6,7 @@ from kbuild.config.backends import Backend, all_backends, load_backend
 from kbuild.config.places import NOWHERE, Problem, raise_problems
 from kbuild.config.recipe import Setting
 from kbuild.config.settings import LayerSettings
-from kbuild.ir import Graph, Node
+from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
 from kbuild.ops.rnn import Recurrent
@@ -22,8 +22,8 @@ def run(graph: Graph, context: Context) -> Graph:
 
 def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
     name = f"layer {node.layer.name} ({node.layer.class_name})"
-    if not backend.supports(node.op.kind, context.io_type):
-        able = [b.name for b in all_backends().values() if b.supports(node.op.kind, context.io_type)]
+    if not _prints(backend, node.op, context.io_type):
+        able = [b.name for b in all_backends().values() if _prints(b, node.op, context.io_type)]
         remedy = f"{' or '.join(able)} can" if able else "no backend can yet"
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
@@ -31,6 +31,19 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
     if settings is None or not isinstance(node.op, Contraction | Recurrent):
         return []
     return _kernel_problems(node.op, name, backend, settings, context.io_type)
+
+
+def _prints(backend: Backend, op: Op, io_type: str) -> bool:
+    """Whether the backend prints the op: one of its own list, or one that is not kbuild's own and prints itself.
+
+    The C simulation is HLS C++ with any backend.
+    """
+    if op.own:
+        return backend.supports(op.kind, io_type)
+    from kbuild.ops.custom import EmitsHls, EmitsVerilog
+
+    prints = isinstance(op, EmitsHls) and (backend.language == "hls" or isinstance(op, EmitsVerilog))
+    return prints and io_type in backend.io_types
 
 
 def _kernel_problems(

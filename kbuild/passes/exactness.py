@@ -8,6 +8,7 @@ from kbuild.dataclass import field_names, replace
 from kbuild.fixed import FixedType, Overflow, Quantization, union_type
 from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.affine import Affine
+from kbuild.ops.logic import Logic
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.step import Step
 from kbuild.passes.context import Context
@@ -37,7 +38,7 @@ def is_quantized_later(graph: Graph, node: Node) -> bool:
     Then its last bits decide how it is rounded; elsewhere nobody would miss them.
     """
     readers = graph.users[node.name]
-    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Step)]
+    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Step | Logic)]
     alone = bool(readers) and node.name not in graph.outputs
     return alone and all(reader.op.kind in _KEEPERS and is_quantized_later(graph, reader) for reader in through)
 
@@ -55,11 +56,20 @@ def declared_type(graph: Graph, node: Node, context: Context) -> FixedType | Non
 
     The node's own cast is then that of the quantizer: one rounding, also of a result that has no finite form.
     """
-    reader = _only_reader(graph, node, context)
-    return None if reader is None else reader.uniform
+    types = _types_read(graph, node, context)
+    return types[0] if types and len(set(types)) == 1 else None
 
 
-def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | None:
+def _types_read(graph: Graph, node: Node, context: Context) -> tuple[FixedType | None, ...] | None:
+    """The types that the only reader of the node casts its elements to, None for those that it does not read; None
+    where something else reads it, or several do."""
+    op = _only_reader(graph, node, context)
+    if op is None:
+        return None
+    return op.types if isinstance(op, Quantize) else op.input_types
+
+
+def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Logic | None:
     readers = graph.users[node.name]
     if len(readers) != 1 or node.name in graph.outputs or context.type_of(node, "result") is not None:
         return None
@@ -67,6 +77,8 @@ def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | None:
     op = readers[0].op
     if given is None and node.op.kind == "input" and op.kind in _MOVES:
         return _only_reader(graph, readers[0], context)
+    if isinstance(op, Logic):  # whose own result has a type of its own
+        return op if len(readers[0].inputs) == 1 else None
     return op if isinstance(op, Quantize) and given is None else None
 
 
@@ -76,10 +88,10 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
     With a type for each element it has the finest LSB, or half of it where they round to nearest, and all integer
     bits: truncation, wrapping and saturation in two steps are those of the second alone.
     """
-    reader = _only_reader(graph, node, context)
-    if reader is None or reader.uniform is not None:
-        return None if reader is None else reader.uniform
-    types = [of for of in reader.types if of is not None]
+    read = _types_read(graph, node, context)
+    types = list(dict.fromkeys(of for of in read or () if of is not None))
+    if read and len(set(read)) == 1:
+        return read[0]
     modes = {(of.quantization, of.overflow) for of in types}
     if len(modes) != 1:
         return None

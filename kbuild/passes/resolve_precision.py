@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from kbuild.dataclass import dataclass, field, replace
+from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
@@ -30,7 +30,8 @@ from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
-from kbuild.passes.tables import Span, exponents_of, lut_table, softmax_tables
+from kbuild.passes.softmax_tables import Exponents, softmax_tables
+from kbuild.passes.tables import Span, lut_table
 
 _FIRST = 1 << 12
 
@@ -133,7 +134,7 @@ def run(graph: Graph, context: Context) -> Graph:
             declared = exactness.declared_type(graph, node, context)
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
-            op, of = _RULES.get(node.op.kind, _plain)(node.op, resolver)
+            op, of = _rule(node.op)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
@@ -193,6 +194,13 @@ Rule = Callable[[Op, Resolver], tuple[Op, FixedType]]
 
 def _plain(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return op, resolver.result(op)
+
+
+def _custom(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """An op that is not kbuild's own: each of its tensors is a variable of its field's name."""
+    tensors = {name: value for name in field_names(op) if isinstance(value := vars(op)[name], Tensor)}
+    typed = replace(op, **{name: resolver.constant(tensor, name) for name, tensor in tensors.items()})
+    return typed, resolver.result(typed)
 
 
 def _contraction(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
@@ -270,10 +278,12 @@ def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     chosen = None if settings is None else settings.implementation.value
     typed = replace(op, implementation=chosen or op.implementation)
     length, span = resolver.node.shape[-1], _span(resolver.intervals[0])
-    exponents = exponents_of(typed, resolver.types[0], span, length, resolver.table_size)
+    exponents = Exponents(typed.implementation, resolver.types[0], span, length)
     exp_table, inv_table, result = (resolver.given(name) for name in ("exp_table", "inv_table", "result"))
     try:
-        return softmax_tables(typed, exponents, exp_table, inv_table, result)
+        return softmax_tables(
+            typed, exponents, resolver.table_size, exp_table, inv_table, result, resolver.width
+        )
     except ValueError as error:
         raise RecipeError(f"layer {resolver.node.layer.name}: {error}") from error
 
@@ -331,6 +341,10 @@ _RULES: dict[str, Rule] = {
     "lstm": _recurrent,
     "gru": _recurrent,
 }
+
+
+def _rule(op: Op) -> Rule:
+    return _RULES.get(op.kind, _plain if op.own else _custom)
 
 
 # ---- bounds ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from kbuild.config.backends import all_backends
+from kbuild.config.backends import find_backend
 from kbuild.config.places import Problem, raise_problems
 from kbuild.config.recipe import DEFAULT, Setting
 from kbuild.config.settings import LayerSettings
@@ -57,7 +57,7 @@ def chosen(node: Node, context: Context) -> Choice | None:
     reuse: tuple[Setting[int], ...] = (settings.reuse_factor,)
     reuse = (*reuse, settings.recurrent_reuse_factor) if isinstance(op, Recurrent) else reuse
     asked = Choice(settings.strategy, reuse)
-    backend = all_backends().get(context.backend)
+    backend = find_backend(context.backend)
     most = backend.limits.get("unroll") if backend else None
     if isinstance(op, Conv):
         op = replace(op, parallelization_factor=settings.parallelization_factor.value)

@@ -80,6 +80,12 @@ def report_path(folder: Path, top: str) -> Path:
     return folder / f"{top}_prj" / "solution1" / "syn" / "report" / f"{top}_csynth.xml"
 
 
+def further_results(folder: Path, top: str) -> list[Path]:
+    """The report of co-simulation and the exported IP, where the tool has made them."""
+    solution = folder / f"{top}_prj" / "solution1"
+    return [*solution.glob("sim/report/*_cosim.rpt"), *solution.glob("impl/ip/*.zip"), *solution.glob("impl/*.zip")]
+
+
 def build(backend: str, top: str, *, folder: Path, steps: Steps | None = None, project: Path | None = None,
           timeout: float | None = None) -> SynthesisReport:
     """Run `build_prj.tcl` in `folder`, where the project is, and read what C synthesis estimates.

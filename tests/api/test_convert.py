@@ -40,8 +40,20 @@ def firmware(folder: str) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
-def test_importing_kbuild_is_light() -> None:
-    code = "import sys, kbuild; print(*sorted({'numpy', 'keras', 'tensorflow', 'yaml', 'h5py'} & set(sys.modules)))"
+LARGE = {"keras", "tensorflow", "tf_keras", "jax", "torch", "matplotlib", "h5py", "da4ml", "rich", "graphviz"}
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import kbuild", LARGE | {"numpy", "yaml", "jsonschema"}),
+        ("import kbuild; kbuild.converters, kbuild.utils, kbuild.model, kbuild.model.profiling", LARGE),
+        ("from kbuild.converters.keras_v2_to_hls import keras_handler", LARGE),
+    ],
+)
+def test_importing_kbuild_is_light(code: str, heavy: set[str]) -> None:
+    """Told by what is imported, which is the same on every machine. Measured, it is below 0.2 s."""
+    code = f"import sys; {code}; print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -165,8 +177,6 @@ def test_build_returns_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     report = model.build(synth=False)
     assert report["schema"] == "kbuild/build/1" and report["reference"]["argmax_agreement"] >= 0.99
     assert "simulate: done" in capsys.readouterr().out
-    with pytest.raises(kbuild.RecipeError, match="cosim=True"):
-        model.build(cosim=True)
 
 
 def test_the_configuration_can_be_read_back() -> None:

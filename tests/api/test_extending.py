@@ -57,7 +57,7 @@ def run(example: str) -> None:
 
 
 def test_every_example_is_tested() -> None:
-    assert set(EXAMPLES) == {"reversed", "activation", "module", "described"}
+    assert set(EXAMPLES) == {"reversed", "activation", "operation", "module", "described"}  # operation: test_operations
 
 
 def test_without_its_handler_the_layer_is_refused() -> None:
@@ -136,7 +136,7 @@ def test_a_changed_module_is_read_anew() -> None:
     [
         ("import nothing_of_that_name", "my_layers cannot be imported: ModuleNotFoundError"),
         ("HANDLERS = {'A': 3}", "HANDLERS of my_layers is no mapping"),
-        ("x = 1", "my_layers has no HANDLERS and registers no handler"),
+        ("x = 1", "my_layers has no HANDLERS, no operation and registers no handler"),
         ("raise ValueError('boom')", "my_layers cannot be imported: ValueError: boom"),
     ],
 )

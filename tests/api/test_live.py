@@ -56,18 +56,65 @@ def small(keras: Any) -> Any:
     return keras.Model([x, gate], [layers.Dense(3, activation="softmax", name="class")(product), product], name="small")
 
 
-def test_yaml_dictionary_and_live_model_give_the_same_firmware(keras: Any) -> None:
-    model = small(keras)
+def image(keras: Any) -> Any:
+    keras.utils.set_random_seed(4)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2), name="x"),
+            layers.Conv2D(3, 2, activation="relu", name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.MaxPooling2D(name="pool"),
+            layers.Flatten(name="flat"),
+            layers.Dense(2, name="out"),
+        ]
+    )
+
+
+def sequence(keras: Any) -> Any:
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input((4, 3), name="x"), layers.LSTM(3, name="lstm"), layers.Dense(2, activation="tanh", name="out")]
+    )
+
+
+MODELS = {"small": small, "image": image, "sequence": sequence}
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "io_type"),
+    [
+        ("small", "Vitis", "io_parallel"),
+        ("small", "Yosys", "io_parallel"),
+        ("image", "Vivado", "io_stream"),
+        ("sequence", "Vitis", "io_stream"),
+    ],
+)
+def test_yaml_dictionary_and_live_model_give_the_same_firmware(
+    keras: Any, name: str, backend: str, io_type: str
+) -> None:
+    """Of the model saved in either format of Keras, and in memory, before and after."""
+    model = MODELS[name](keras)
     model.save("model.h5")
-    keys = {"OutputDir": "by_yaml", "ProjectName": "tiny", "Backend": "Vitis"}
-    config = {"Model": {"Precision": "auto", "ReuseFactor": 2}, "LayerName": {"hidden": {"Precision": "fixed<18,8>"}}}
-    Path("recipe.yml").write_text(json.dumps({**keys, "KerasH5": "model.h5", "HLSConfig": config}))  # JSON is YAML
+    model.save("model.keras")
+    keys = {"ProjectName": "tiny", "Backend": backend, "IOType": io_type}
+    config = {"Model": {"Precision": "auto", "ReuseFactor": 1}, "LayerType": {"Dense": {"Precision": "fixed<18,8>"}}}
     convert = kbuild.converters
-    convert.convert_from_config("recipe.yml").write()
-    convert.convert_from_config({**keys, "OutputDir": "by_dict", "KerasH5": "model.h5", "HLSConfig": config}).write()
-    convert.convert_from_config({**keys, "OutputDir": "live", "KerasModel": model, "HLSConfig": config}).write()
-    convert.convert_from_keras_model(model, "again", "tiny", backend="Vitis", hls_config=config).write()
-    found = [files(folder) for folder in ("by_yaml", "by_dict", "live", "again")]
+    found = []
+
+    def written(hls: Any) -> None:
+        hls.write()
+        found.append(files(str(hls.output_dir)))
+
+    for file, key in (("model.h5", "KerasH5"), ("model.keras", "KerasModel")):
+        given = {**keys, "HLSConfig": config, key: file, "OutputDir": f"by_yaml_{key}"}
+        Path("recipe.yml").write_text(json.dumps(given))  # JSON is YAML
+        written(convert.convert_from_config("recipe.yml"))
+        written(convert.convert_from_config({**given, "OutputDir": f"by_dict_{key}"}))
+        again = keras.models.load_model(file, compile=False)
+        written(convert.convert_from_config({**given, key: None, "KerasModel": again, "OutputDir": f"live_{key}"}))
+    written(convert.convert_from_keras_model(model, "own", "tiny", backend=backend, io_type=io_type, hls_config=config))
     assert found[0] and all(other == found[0] for other in found)
 
 

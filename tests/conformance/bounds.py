@@ -6,7 +6,7 @@ Each value has its real number v and a bound e on |computed - v|. An op adds to 
 - where products are rounded to an accumulator: one LSB of it for each product;
 - a table: half a cell by the largest slope of the function, a whole one more at the ends beyond which the function is
   held constant, since it changes by no more than an LSB there; and half an LSB for the rounding of an entry;
-- softmax: exp(2 e) - 1 of the probability, and the two LSBs that `docs/arithmetic.md` promises;
+- softmax: exp(2 e) - 1 of the probability, and the LSBs that `docs/arithmetic.md` promises;
 - normalization: the shift of the mean, the relative shift of the root, and `quotient_error` of the tables;
 - recurrent layers: the same rules applied to each operation of each step;
 - the cast to the result: one LSB unless it is exact, and what saturation cuts off; an automatic type never wraps. No
@@ -119,7 +119,7 @@ class _Step:
             return function_error(op, self.types[0], before[0])
         if isinstance(op, Softmax):
             grown = np.expm1(np.minimum(2 * before[0].error.max(axis=-1, keepdims=True), 50.0))
-            return np.minimum(self.value * grown, 1.0) + 2 * float(self.node.fixed().lsb)
+            return np.minimum(self.value * grown, 1.0) + (2 + op.distinct) * float(self.node.fixed().lsb)
         if isinstance(op, Normalize) and isinstance(real, Normalize):
             return self._normalized(op, real, before[0])
         if isinstance(op, Gather) and isinstance(real, Gather):

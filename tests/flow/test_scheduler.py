@@ -66,6 +66,21 @@ def test_nothing_starts_before_what_it_needs(jobs: int) -> None:
             assert all(build.log.index(("end", needed)) < start for needed in AFTER[stage])
 
 
+@pytest.mark.parametrize(("to", "threads"), [("validate", False), ("emit", False), ("report", True)])
+def test_stages_that_wait_for_one_another_need_no_threads(to: str, threads: bool) -> None:
+    """Only simulation and synthesis of one recipe can run at once."""
+    found = set()
+
+    class Watched(FakeBuild):
+        def run(self, stage: str) -> str:
+            found.add(threading.current_thread() is not threading.main_thread())
+            return super().run(stage)
+
+    build = Watched()
+    assert run([build], to, jobs=8) == []
+    assert found == {threads} and build.ran() == set(scheduler.plan(to))
+
+
 def test_two_jobs_run_at_once_and_never_three() -> None:
     builds = [FakeBuild(name, wait=0.02) for name in "abc"]
     running, most = 0, 0

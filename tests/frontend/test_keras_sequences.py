@@ -73,7 +73,6 @@ def test_ample_precision_is_keras(path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ranges, "VALUE_WIDTH", 28)
     monkeypatch.setattr(tables, "TABLE_WIDTH", 28)
     monkeypatch.setattr(tables, "LUT_SIZE", 1 << 16)
-    monkeypatch.setattr(tables, "SOFTMAX_SIZE", 1 << 16)
     monkeypatch.setattr(recurrent, "TABLE_SIZE", 1 << 16)
     monkeypatch.setattr(normalizing, "TABLE_SIZE", 1 << 16)
     monkeypatch.setattr(normalizing, "ENTRY", FixedType(28, 1, signed=False))

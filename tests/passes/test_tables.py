@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, to_float
+from kbuild.fixed import FixedType, Overflow, Quantization, to_float
 from kbuild.ir import OverflowCount
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.lut import Lut
-from kbuild.ops.softmax import Softmax
-from kbuild.passes.tables import exponents_of, lut_table, softmax_tables
+from kbuild.passes.tables import lut_table
 
 INPUTS = st.builds(
     lambda width, integer, signed: FixedType(width, integer, signed, Quantization.RND, Overflow.SAT),
@@ -20,56 +19,6 @@ INPUTS = st.builds(
     st.integers(-2, 8),
     st.booleans(),
 )
-IMPLEMENTATIONS = st.sampled_from(["stable", "latency", "legacy"])
-
-
-def values_of(x: FixedType, seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Random integers of the type: some uniform, some close to zero."""
-    rng = np.random.default_rng(seed)
-    scale = rng.choice([0.1, 1.0, 4.0, 100.0], size=(shape[0],) + (1,) * (len(shape) - 1))
-    return np.where(
-        rng.random(shape[0])[(...,) + (None,) * (len(shape) - 1)] < 0.5,
-        rng.integers(x.min, x.max + 1, shape),
-        from_float(rng.normal(size=shape) * scale, x),
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(INPUTS, st.integers(1, 40), st.sampled_from([None, 256, 1024, 5000]), IMPLEMENTATIONS)
-def test_automatic_softmax_is_within_two_steps(
-    x: FixedType, length: int, size: int | None, implementation: str
-) -> None:
-    span = tuple(float(v) for v in x.range)
-    op = Softmax(implementation)
-    exponents = exponents_of(op, x, (span[0], span[1]), length, size)
-    try:
-        made, result = softmax_tables(op, exponents, None, None, None)
-    except ValueError as error:
-        assert implementation != "stable" and "use the implementation stable" in str(error)
-        return
-    q = values_of(x, length, (400, length))
-    y = to_float(made.eval([q], [x], result, OverflowCount()), result)
-    error = np.abs(y - made.eval_float([to_float(q, x)])).max()
-    bits = result.fraction
-    assert error <= exponents.error_bound(bits), (made.exp_table, made.inv_table, result)
-    assert bits == 1 or error <= 2 * float(result.lsb)
-    if size is not None:
-        assert made.exp_table is not None and made.exp_table.data.size <= size
-
-
-def test_argmax_is_one_hot_at_the_first_maximum() -> None:
-    x = FixedType(4, 4)
-    op = Softmax("argmax")
-    made, result = softmax_tables(op, exponents_of(op, x, (-8, 7), 3, None), None, None, None)
-    y = made.eval([np.array([[1, 3, 3], [-8, -8, -8], [0, 0, 1]])], [x], result, OverflowCount())
-    assert y.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
-
-
-def test_latency_over_a_wide_range_is_refused() -> None:
-    x = FixedType(16, 6)
-    op = Softmax("latency")
-    with pytest.raises(ValueError, match=r"latency softmax over inputs from -32 to 32 needs exponentials of \d+ bits"):
-        softmax_tables(op, exponents_of(op, x, (-32, 32), 5, None), None, None, None)
 
 
 @settings(max_examples=200, deadline=None)

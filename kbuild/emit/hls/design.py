@@ -97,12 +97,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Step:
-    """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use."""
+    """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use.
+
+    `header` has the kernels, a file of `backends/hls/`; one that is not kbuild's own has its text in `source`.
+    """
 
     header: str
     calls: tuple[Call, ...]
     constants: tuple[Constant, ...] = ()
     temporaries: tuple[Array, ...] = ()
+    source: str | None = None
 
 
 def arrays(graph: Graph, steps: Iterable[Step]) -> list[Array]:

@@ -6,12 +6,15 @@ from kbuild.config.backends import load_backend
 from kbuild.errors import UnsupportedModel
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.logic import Logic
 from kbuild.ops.rnn import Recurrent
 
 
 def digits(node: Node) -> int:
     """Non-zero digits of the weights that become adders: adders before anything is shared."""
     op = node.op
+    if isinstance(op, Logic):
+        return len(op.steps)
     if not isinstance(op, Contraction | Recurrent) or op.strategy != "distributed_arithmetic":
         return 0
     from kbuild.emit.adders import signed_digits

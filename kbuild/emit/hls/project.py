@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kbuild.dataclass import dataclass
 from kbuild.emit.hls.design import Step, arrays, spell, type_name, value_name
-from kbuild.emit.hls.files import kernel_files, text_of, type_headers
+from kbuild.emit.hls.files import kernel_texts, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of
 from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.testbench import stream_testbench, testbench
@@ -40,8 +40,8 @@ def emit(graph: Graph, target: Target) -> dict[str, str | bytes]:
     }
     constants = [constant for step in design.steps for constant in step.constants]
     files |= {f"firmware/weights/{constant.name}.h": header(constant) for constant in constants}
-    kernels = kernel_files([*(step.header for step in design.steps), *design.headers])
-    files |= {f"firmware/kernels/{kernel}": text_of("hls", kernel) for kernel in kernels}
+    kernels = kernel_texts(design.steps, design.headers)
+    files |= {f"firmware/kernels/{kernel}": text for kernel, text in kernels.items()}
     files |= {f"firmware/ap_types/{path}": text_of("fixed", path) for path in type_headers()}
     files |= {path: text_of("hls", "project", path) for path in _COPIED}
     return files

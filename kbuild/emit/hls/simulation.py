@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
-from kbuild.emit.hls.files import kernel_files, text_of, type_headers
+from kbuild.emit.hls.files import kernel_texts, text_of, type_headers
 from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.stream import simulation as stream
 from kbuild.emit.hls.stream.network import connected
@@ -36,16 +36,17 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
         network = connected(graph)
         made, texts = network.steps(), stream.files(graph, network)
         headers: tuple[str, ...] = ("exchange.h", "streams.h")
-        kernels = kernel_files([*(step.header for step in made), *stream.HEADERS])
+        kernels = kernel_texts(made, stream.HEADERS)
     else:
         made = [step for _, step in steps(graph)]
         texts, headers = {"csim.cpp": _main(graph, made)}, ("exchange.h",)
-        kernels = kernel_files(step.header for step in made)
-    structure = hashlib.sha256("\n".join(texts.values()).encode()).hexdigest()[:32]
+        kernels = kernel_texts(made)
+    further = sorted({step.source for step in made if step.source is not None})
+    structure = hashlib.sha256("\n".join([*texts.values(), *further]).encode()).hexdigest()[:32]
     files = dict(texts)
     files["csim.cpp"] += f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'
     files |= {name: text_of("csim", name) for name in headers}
-    files |= {f"kernels/{name}": text_of("hls", name) for name in kernels}
+    files |= {f"kernels/{name}": text for name, text in kernels.items()}
     files |= {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
     return Simulation(files, structure, tuple(constant for step in made for constant in step.constants))
 

@@ -18,16 +18,13 @@ from kbuild.emit.hls.design import (
     broadcast,
     config_name,
     elements,
-    integer_type,
     numbered,
-    scalar,
-    unit_type,
     value_name,
 )
-from kbuild.emit.hls.lookup import integer_types, lookup
+from kbuild.emit.hls.lookup import lookup
 from kbuild.emit.hls.moves import gather, interpolate, pad, repeat, transpose
 from kbuild.emit.hls.reductions import mean, pool, reduce
-from kbuild.fixed import FixedType
+from kbuild.emit.hls.softmax import softmax
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.merge import Merge
 
@@ -37,12 +34,12 @@ if TYPE_CHECKING:
     from kbuild.ops.constant import Constant as ConstantOp
     from kbuild.ops.einsum import Einsum
     from kbuild.ops.identity import Identity
+    from kbuild.ops.logic import Logic
     from kbuild.ops.lut import Lut
     from kbuild.ops.normalize import Normalize
     from kbuild.ops.relu import Relu
     from kbuild.ops.reshape import Reshape
     from kbuild.ops.rnn import Recurrent
-    from kbuild.ops.softmax import Softmax
 
 
 def steps(graph: Graph) -> list[tuple[Node, Step]]:
@@ -54,6 +51,10 @@ def steps(graph: Graph) -> list[tuple[Node, Step]]:
 
 def step(node: Node, inputs: Sequence[Node]) -> Step:
     """The kernel calls of one node, whose type and whose inputs' types are resolved."""
+    if not node.op.own:
+        from kbuild.emit.hls.custom import custom
+
+        return custom(node, inputs)
     make: Any = STEPS[node.op.kind]
     made: Step = make(node, node.op, inputs)
     return made
@@ -90,41 +91,6 @@ def _lut(node: Node, op: Lut, inputs: Sequence[Node]) -> Step:
     config = Config(config_name(node.name), {"elements": elements(node.shape), **found.integers}, found.types)
     call = Call("lut", config, (value_name(inputs[0].name),), value_name(node.name), found.names)
     return Step("lut.h", (call,), found.constants)
-
-
-def _softmax(node: Node, op: Softmax, inputs: Sequence[Node]) -> Step:
-    x = inputs[0].fixed()
-    length = node.shape[-1]
-    integers = {"rows": elements(node.shape[:-1]), "length": length}
-    source, result = (value_name(inputs[0].name),), value_name(node.name)
-    if op.implementation == "argmax":
-        config = Config(config_name(node.name), integers, {})
-        return Step("softmax.h", (Call("softmax_argmax", config, source, result),))
-    exp_table, inv_table = op.tables()
-    if exp_table.bounds()[0] < 0:
-        raise ValueError(f"{node.name}: an exponential in a softmax table is negative")
-    exp, inv = (_integers(f"{kind}_table_{node.name}", t) for kind, t in (("exp", exp_table), ("inv", inv_table)))
-    offset = Constant(f"offset_{node.name}", scalar(op.exp_offset), integer=True)
-    difference = max(x.width + 2, offset.type.width) + 1
-    top = op.top(length)
-    value = exp.type.width + inv.type.width + top
-    scale = exp_table.fixed().fraction if op.implementation != "legacy" else 0
-    integers |= {"exp_entries": exp.size, "inv_entries": inv.size, "top": top,
-                 "exp_shift": min(op.exp_shift, difference - 1), "inv_shift": min(op.inv_shift, top)}
-    types = {**integer_types(x, difference), "exp_t": exp.spell(), "inv_t": inv.spell(),
-             "sum_t": integer_type(top + 1, signed=False), "mantissa_t": integer_type(top + 1, signed=False),
-             "value_t": integer_type(value), "one_t": integer_type(1, signed=False), "offset_t": offset.spell(),
-             "result_unit_t": unit_type(-(scale + inv_table.fixed().fraction))}
-    constants = (exp, inv) if op.implementation == "stable" else (exp, inv, offset)
-    call = Call(f"softmax_{op.implementation}", Config(config_name(node.name), integers, types), source, result,
-                tuple(c.name for c in constants))
-    return Step("softmax.h", (call,), constants)
-
-
-def _integers(name: str, table: Tensor) -> Constant:
-    """A table as the integers behind it."""
-    of = table.fixed()
-    return Constant(name, Tensor(table.data, FixedType(of.width, of.width, of.signed)), integer=True)
 
 
 def _merge(node: Node, op: Merge, inputs: Sequence[Node]) -> Step:
@@ -211,6 +177,12 @@ def _einsum(node: Node, op: Einsum, inputs: Sequence[Node]) -> Step:
     return einsum(node, op, inputs)
 
 
+def _logic(node: Node, op: Logic, inputs: Sequence[Node]) -> Step:
+    from kbuild.emit.hls.logic import logic
+
+    return logic(node, op, inputs)
+
+
 # By the kind of the op; `input` has no step: its values are given.
 STEPS: dict[str, Callable[..., Step]] = {
     "dense": dense,
@@ -226,7 +198,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "affine": _affine,
     "relu": _relu,
     "lut": _lut,
-    "softmax": _softmax,
+    "softmax": softmax,
     "merge": _merge,
     "concatenate": _concatenate,
     "simple_rnn": _recurrent,
@@ -235,6 +207,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "normalize": _normalize,
     "einsum": _einsum,
     "gather": gather,
+    "logic": _logic,
     "identity": _identity,
     "reshape": _identity,
     "constant": _constant,

@@ -13,6 +13,7 @@ from kbuild.fixed import Overflow
 from kbuild.ir import Graph, Node
 from kbuild.ops.affine import Affine
 from kbuild.ops.dense import Dense
+from kbuild.ops.logic import Logic
 from kbuild.ops.softmax import Softmax
 
 
@@ -26,12 +27,15 @@ def terms(graph: Graph, node: Node) -> int:
         rounded = x.fraction + weight.fixed().fraction > accum.fraction
         alone = rounded or accum.overflow is not Overflow.WRAP  # each product is a value of its own
         return rows * (signed_digits.count(weight.data) + alone * int(np.count_nonzero(weight.data)))
+    if isinstance(node.op, Logic):
+        return len(node.op.steps)
     if isinstance(node.op, Affine):
         scale = np.broadcast_to(node.op.scale.data, node.shape)
         return signed_digits.count(scale) + elements
     if isinstance(node.op, Softmax):
         length = node.shape[-1]
-        return elements * (length if node.op.implementation in ("legacy", "argmax") else 2)
+        each = 4 if node.op.exp_low is not None else 2
+        return elements * (length if node.op.implementation in ("legacy", "argmax") else each)
     return elements * max(len(node.inputs), 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kbuild.emit.target import Target
 from kbuild.emit.verilog.cells import Cell, Lookup, Signal, operands
 from kbuild.emit.verilog.design import Bus, Delay, Design, Instance, Module
-from kbuild.emit.verilog.layers import lower_of
+from kbuild.emit.verilog.layers import lower_node
 from kbuild.emit.verilog.limits import check
 from kbuild.emit.verilog.names import Names
 from kbuild.emit.verilog.netlist import Netlist
@@ -88,7 +88,7 @@ class _Lowering:
         module_name = self.modules.new(f"{self.top}_{node.name}")
         net = Netlist(self.clock, module_name)
         values = {name: self._read(net, self.graph[name], ports[name], start) for name in sources}
-        signals = lower_of(node.op.kind)(net, node.op, [values[name] for name in node.inputs], node.fixed())
+        signals = lower_node(net, node, [values[name] for name in node.inputs])
         results, cycle, time = net.align(list(signals.ravel()), 0)
         wire = self.names.new(f"{node.name}_out")
         bus = self._bus(node, wire)

@@ -88,6 +88,10 @@ class Netlist:
 
     # ---- cells --------------------------------------------------------------------------------------------------
 
+    def constant(self, value: int) -> Signal:
+        """A number; it is there at all times."""
+        return constant(value)
+
     def port(self, bus: str, index: int, width: int, bounds: tuple[int, int], arrival: tuple[int, int]) -> Signal:
         """Element `index`, within the bounds, of an input bus of elements of `width` bits."""
         low, high = bounds

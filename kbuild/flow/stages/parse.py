@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kbuild import plugins
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import to_text, with_value
@@ -33,7 +33,7 @@ class Parse(Stage):
     def reads(self, build: Build) -> Mapping[str, object]:
         live = live_model(build.recipe)
         model = {key: build.file(path) for key, path in model_files(build.recipe).items()}
-        return {**model, **({} if live is None else {"live": live.digest}), **_extensions()}
+        return {**model, "live": None if live is None else live.digest, "handlers": plugins.digest("layer")}
 
     def make(self, build: Build, folder: Path) -> Mapping[str, str]:
         from kbuild.frontend.keras import read_model
@@ -65,13 +65,6 @@ def model_files(recipe: Recipe) -> dict[str, Path]:
     """The model's files by what they are."""
     files = {"json": recipe.keras_json, "h5": recipe.keras_h5, "keras": recipe.keras_model}
     return {key: path for key, path in files.items() if path is not None}
-
-
-def _extensions() -> dict[str, str]:
-    """The code of handlers that are not kbuild's own, where something has registered some."""
-    extensions = sys.modules.get("kbuild.frontend.keras.extensions")
-    digest = None if extensions is None else extensions.digest()
-    return {} if digest is None else {"extensions": digest}
 
 
 def live_model(recipe: Recipe) -> LiveModel | None:

@@ -49,6 +49,7 @@ class Synthesize(Stage):
             "project": recipe.project_name,
             "clock": [recipe.clock_period, recipe.clock_uncertainty],
             "place_and_route": recipe.synthesis.place_and_route,
+            "further": [recipe.synthesis.cosim, recipe.synthesis.export],
             "seed": recipe.synthesis.seed,
             "effort": recipe.synthesis.effort,
             "constraints": build.file(recipe.synthesis.constraints),

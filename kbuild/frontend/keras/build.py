@@ -72,6 +72,8 @@ class _Builder:
             if len(inputs) != len(model.inputs):
                 raise config.error(f"is called with {len(inputs)} inputs and has {len(model.inputs)}")
             return self.run(model, path, list(inputs))
+        if layer.logic is not None:
+            return [self._add(layer.name, layer.logic, inputs, self._layers[path])]
         handler = handler_of(layer.class_name, layer.keras)
         if handler is None:
             raise config.error("this class is not supported")
@@ -110,6 +112,8 @@ class _Builder:
     def _add(self, name: str, op: Op, inputs: tuple[Node, ...], layer: Layer) -> Node:
         if len(self.nodes) >= MAX_NODES:
             raise UnsupportedModel(f"the model has more than {MAX_NODES} layer calls")
+        if not op.own:
+            _check_registered(op, layer)
         shapes = [source.shape for source in inputs]
         try:
             op.verify(shapes)
@@ -122,6 +126,16 @@ class _Builder:
         node = Node(self._node_names.take(identifier(name)), op, names, shape, layer)
         self.nodes.append(node)
         return node
+
+
+def _check_registered(op: Op, layer: Layer) -> None:
+    from kbuild.ops.registered import is_registered
+
+    if not is_registered(op):
+        raise UnsupportedModel(
+            f"the layer {quoted(layer.name)} ({layer.class_name}): its handler adds an operation {op.kind} that is not "
+            f"registered; call kbuild.converters.register_operation({type(op).__name__})"
+        )
 
 
 def _value(values: Mapping[TensorRef, Node], ref: TensorRef) -> Node:

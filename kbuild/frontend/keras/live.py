@@ -11,7 +11,7 @@ import hashlib
 import pathlib
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.graph_config import read_config
 from kbuild.frontend.keras.handler import ALL
 from kbuild.frontend.keras.hdf5 import opened
+from kbuild.frontend.keras.layers import handler_of
 from kbuild.frontend.keras.problems import check_supported
 from kbuild.frontend.keras.safety import parse_json, quoted
-from kbuild.frontend.keras.spec import ModelSpec
+from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 from kbuild.frontend.keras.weights import Path, assigned, filled, wanted_weights, with_weights
-from kbuild.ir import Graph
+from kbuild.ir import Graph, Tensor
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 _BATCH = 256
@@ -40,6 +41,7 @@ class LiveModel:
     spec: ModelSpec
     digest: str  # a name for its structure and all of its weights
     model: Any
+    notes: tuple[str, ...] = ()  # what was done to read it that a user should know
 
     @property
     def keras(self) -> str:
@@ -57,10 +59,11 @@ def is_model(value: object) -> bool:
     return any(kind.__name__ == "Model" and kind.__module__.split(".")[0] in _PACKAGES for kind in type(value).__mro__)
 
 
-def read_live(model: Any) -> LiveModel:
+def read_live(model: Any, allow_da_fallback: bool = True) -> LiveModel:
     """The model as data, with the weights that it has now; one that is read already is returned as it is.
 
-    Raises RecipeError for what is no Keras model, UnsupportedModel for one that cannot become hardware.
+    allow_da_fallback: layers without a handler are traced by da4ml, where it knows them. Raises RecipeError for what
+    is no Keras model, UnsupportedModel for one that cannot become hardware.
     """
     if isinstance(model, LiveModel):
         return model
@@ -71,6 +74,9 @@ def read_live(model: Any) -> LiveModel:
         )
     text = _json_of(model)
     spec = read_config(parse_json(text, "the configuration"))
+    notes: tuple[str, ...] = ()
+    if allow_da_fallback:
+        spec, notes = _with_logic(spec, model)
     check_supported(spec)
     wanted = list(wanted_weights(spec))
     if any(names == ALL for _, names in wanted):
@@ -78,7 +84,28 @@ def read_live(model: Any) -> LiveModel:
         spec = _as_saved(spec, model)
     else:
         spec = filled(spec, {path: _weights(_layer_at(model, path), path, names) for path, names in wanted})
-    return LiveModel(_attached(spec, model), _digest(text, model), model)
+    return LiveModel(_attached(spec, model), _digest(text, model, spec), model, notes)
+
+
+def _with_logic(spec: ModelSpec, model: Any) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The spec in which layers without a handler are traced, and a note on each."""
+    layers: list[LayerSpec] = []
+    notes: list[str] = []
+    own = {layer.name: layer for layer in model.layers}
+    for layer in spec.layers:
+        live = own.get(layer.name)
+        if layer.model is not None and is_model(live):
+            inner, more = _with_logic(layer.model, live)
+            layer, notes = replace(layer, model=inner), [*notes, *more]
+        elif live is not None and handler_of(layer.class_name, layer.keras) is None:
+            from kbuild.frontend.keras.traced import described, traced  # few models need it
+
+            logic = traced(live, layer)
+            if logic is not None:
+                layer = replace(layer, logic=logic)
+                notes.append(described(logic, layer))
+        layers.append(layer)
+    return replace(spec, layers=tuple(layers)), tuple(notes)
 
 
 def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -194,10 +221,20 @@ def _variable_name(variable: Any) -> str:
     return str(path).removesuffix(":0")
 
 
-def _digest(text: str, model: Any) -> str:
-    """Of the weights of all layers: a handler may look at any."""
+def _digest(text: str, model: Any, spec: ModelSpec) -> str:
+    """Of the weights of all layers, at any of which a handler may look, and of what was traced."""
     found = hashlib.sha256(text.encode())
     for array in map(np.asarray, model.get_weights()):
         found.update(f"{array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
+    for tensor in _traced(spec):
+        found.update(tensor.digest.encode())
     return found.hexdigest()
+
+
+def _traced(spec: ModelSpec) -> Iterator[Tensor]:
+    for layer in spec.layers:
+        if layer.model is not None:
+            yield from _traced(layer.model)
+        elif layer.logic is not None:
+            yield from (value for value in vars(layer.logic).values() if isinstance(value, Tensor))

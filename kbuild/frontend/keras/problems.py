@@ -105,6 +105,8 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
     if layer.class_name in FUNCTIONS:
         name = quoted(f"tf.{function_name(layer)}")
         return f"the TensorFlow function {name} in the graph is not supported; {_LAYERS}"
+    if layer.logic is not None:
+        return None
     handler = handler_of(layer.class_name, layer.keras)
     if ">" in layer.class_name and handler is None:
         return f"a custom class, {_CODE}; write it with Keras layers, or register a handler for it"

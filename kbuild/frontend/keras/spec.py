@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray
+
+if TYPE_CHECKING:
+    from kbuild.ops.logic import Logic
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class LayerSpec:
 
     weights: float64 arrays by Keras' names (`kernel`, `bias`, ...), behind the path of a part that owns them, as in
     `cell/kernel`; model: the inner model of a nested one, or of a TimeDistributed around one; keras: the major version
-    that saved it; live: the layer object of a model in memory.
+    that saved it; live: the layer object of a model in memory; logic: what it was traced into, having no handler.
     """
 
     name: str
@@ -52,6 +56,7 @@ class LayerSpec:
     model: ModelSpec | None = None
     keras: int = 3
     live: object = field(default=None, compare=False, repr=False)
+    logic: Logic | None = None
 
 
 @dataclass(frozen=True)

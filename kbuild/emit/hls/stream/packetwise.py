@@ -41,8 +41,22 @@ class Plan:
 def plan(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
     """How the node is computed packet by packet, its inputs being packed like that; None where it cannot be."""
     make: Any = PLANS.get(type(node.op))
-    found: Plan | None = make(node, node.op, inputs, packings) if make else None
+    if not node.op.own:
+        return _custom(node, inputs, packings)
+    if make is None:
+        return None
+    found: Plan | None = make(node, node.op, inputs, packings)
     return found
+
+
+def _custom(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
+    """An operation that is not kbuild's own says itself whether its elements are independent."""
+    from kbuild.ops.custom import EmitsHls
+
+    if len(inputs) != 1 or not isinstance(node.op, EmitsHls):
+        return None
+    kernel = node.op.hls([inputs[0].shape], [inputs[0].fixed()], node.shape)
+    return _elementwise(node, node.op, inputs, packings) if kernel.elementwise else None
 
 
 def _elementwise(node: Node, op: Op, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan:

@@ -8,7 +8,7 @@ from functools import partial
 from kbuild.emit.verilog.casts import cast
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.linear import tree
-from kbuild.emit.verilog.memory import indexed
+from kbuild.emit.verilog.memory import index, indexed
 from kbuild.emit.verilog.netlist import Netlist
 from kbuild.emit.verilog.value import Signals, Value, array
 from kbuild.fixed import FixedType
@@ -35,18 +35,58 @@ def _argmax(net: Netlist, row: list[Signal], result: FixedType) -> list[Signal]:
 
 
 def _row(net: Netlist, op: Softmax, row: list[Signal], result: FixedType) -> list[Signal]:
-    exp_table, inv_table = op.tables()
-    exp = [int(v) for v in exp_table.data]
+    exp = [int(v) for v in op.exponential().data]
     if op.implementation == "legacy":
         return [_one(net, op, a, row, exp, result) for a in row]
+    fraction = op.exponential().fixed().fraction
     if op.implementation == "stable":
-        most = _most(net, row)
-        terms = [indexed(net, _positive(net, net.add(most, a, subtract=True)), 0, op.exp_shift, exp) for a in row]
-    else:
-        terms = [indexed(net, a, op.exp_offset, op.exp_shift, exp) for a in row]
+        return _stable(net, op, row, result)
+    terms = [indexed(net, a, op.exp_offset, op.exp_shift, exp) for a in row]
     inverse, lifts = _reciprocal(net, op, tree(net, terms), len(row))
-    fraction = exp_table.fixed().fraction + inv_table.fixed().fraction
+    fraction += op.tables()[1].fixed().fraction
     return [cast(net, _lifted(net, net.multiply(e, inverse), lifts), fraction, result) for e in terms]
+
+
+def _stable(net: Netlist, op: Softmax, row: list[Signal], result: FixedType) -> list[Signal]:
+    most = _most(net, row)
+    differences = [_positive(net, net.add(most, a, subtract=True)) for a in row]
+    terms = [_exponential(net, op, d) for d in differences]
+    inverse, lifts = _reciprocal(net, op, tree(net, terms), len(row))
+    exp, of = op.exponential(), op.inverse or op.tables()[1].fixed()
+    highest, fraction = constant(int(exp.data[0])), exp.fixed().fraction
+    if op.numerator is not None:
+        terms = [cast(net, e, fraction, op.numerator) for e in terms]
+        highest, fraction = cast(net, highest, fraction, op.numerator), op.numerator.fraction
+
+    def scaled(e: Signal) -> Signal:
+        return cast(net, _lifted(net, net.multiply(e, inverse), lifts), fraction + of.fraction, result)
+
+    results = [scaled(e) for e in terms]
+    return _separate(net, differences, results, scaled(highest)) if op.distinct else results
+
+
+def _separate(net: Netlist, differences: list[Signal], results: list[Signal], highest: Signal) -> list[Signal]:
+    """One LSB less than the highest where an input below the largest would have as much."""
+    some = net.less(constant(0), highest)
+    most = net.select(some, net.add(highest, constant(1), subtract=True), highest, (min(highest.low, 0), highest.high))
+    found = []
+    for difference, own in zip(differences, results, strict=True):
+        above = net.both(net.any(difference, 0, difference.width), net.less(most, own))
+        found.append(net.select(above, most, own))
+    return found
+
+
+def _exponential(net: Netlist, op: Softmax, difference: Signal) -> Signal:
+    """The entry of the difference; of a refined softmax that of its high bits, less a share by its low bits."""
+    exp = [int(v) for v in op.exponential().data]
+    if op.exp_low is None:
+        return indexed(net, difference, 0, op.exp_shift, exp)
+    bits, low = op.low_bits, [int(v) for v in op.exp_low.data]
+    at = index(net, difference, 0, op.exp_shift, len(exp) << bits)
+    high = net.lookup(exp, net.floor(at, bits))
+    share = net.multiply(high, net.lookup(low, net.bits(at, 0, 0, len(low) - 1)))
+    share = net.floor(share, op.exp_low.fixed().fraction)
+    return net.add(high, share, subtract=True, bounds=(0, high.high))
 
 
 def _one(
@@ -73,22 +113,34 @@ def _most(net: Netlist, row: list[Signal]) -> Signal:
 
 
 def _reciprocal(net: Netlist, op: Softmax, total: Signal, length: int) -> tuple[Signal, list[tuple[int, Signal]]]:
-    """The table's entry for the normalised sum, and the steps by which it was shifted up: places, and whether.
+    """The reciprocal of the normalised sum, and the steps by which that was shifted up: places, and whether.
 
     Where the highest 2**k bits are zero the sum moves up by so many places, from the largest such step to one.
     """
     _, inv_table = op.tables()
-    top = op.top(length)
-    some = net.any(total, 0, total.width) if total.low >= 0 else net.less(constant(0), total)
-    mantissa = net.select(some, total, constant(1), (max(total.low, 1), max(total.high, 1)))
+    top, least = op.top(length), 1 << op.least()
+    mantissa = net.bits(total, 0, least, max(total.high, least))
+    if least == 1:
+        some = net.any(total, 0, total.width) if total.low >= 0 else net.less(constant(0), total)
+        mantissa = net.select(some, total, constant(1), (max(total.low, 1), max(total.high, 1)))
     lifts: list[tuple[int, Signal]] = []
-    for step in (1 << k for k in reversed(range(top.bit_length()))):
+    for step in (1 << k for k in reversed(range((top - op.least()).bit_length()))):
         up = net.either(or_not=[net.any(mantissa, top + 1 - step, top + 1)])
         moved = net.bits(net.shift_left(mantissa, step), 0, 0, (2 << top) - 1)
         mantissa = net.select(up, moved, mantissa, (1, (2 << top) - 1))
         lifts.append((step, up))
     mantissa = net.bits(mantissa, 0, 1 << top, (2 << top) - 1)
-    return indexed(net, mantissa, 1 << top, op.inv_shift, [int(v) for v in inv_table.data]), lifts
+    entries = [int(v) for v in inv_table.data]
+    if op.exp_low is None:
+        return indexed(net, mantissa, 1 << top, op.inv_shift, entries), lifts
+    _, slope, _, of = op.refinement()
+    at = index(net, mantissa, 1 << top, op.inv_shift, len(entries))
+    width = min(op.inv_shift, top) - op.inv_drop
+    rest = net.bits(mantissa, op.inv_drop, 0, (1 << max(width, 0)) - 1)
+    fall = net.multiply(net.lookup([int(v) for v in slope.data], at), rest)
+    fall = net.floor(fall, slope.fixed().fraction - inv_table.fixed().fraction)
+    line = net.add(net.lookup(entries, at), fall, subtract=True)
+    return cast(net, line, inv_table.fixed().fraction, of), lifts
 
 
 def _lifted(net: Netlist, a: Signal, lifts: list[tuple[int, Signal]]) -> Signal:
