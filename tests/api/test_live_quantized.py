@@ -86,6 +86,18 @@ def test_a_live_model_of_hgq2_is_converted_and_predicts() -> None:
     assert np.array_equal(made.predict(data), model.predict(data, verbose=0))
 
 
+@pytest.mark.parametrize(("name", "sizes"), [("QDenseT", (3,)), ("QConvT1D", (2, 2))])
+def test_tables_of_learned_functions_are_traced(name: str, sizes: tuple[int, ...]) -> None:
+    hgq, keras = library("hgq.layers"), library("keras")
+    keras.utils.set_random_seed(5)
+    x = keras.Input((4, 3))
+    made = {"QDenseT": hgq.QDenseT, "QConvT1D": hgq.QConvT1D}[name](*sizes)(x)
+    model = keras.Model(x, made)
+    data = np.round(np.random.default_rng(5).normal(0, 1, (16, 4, 3)) * 64) / 64
+    (found,) = emulated(model, [data])
+    assert np.array_equal(found, model.predict(data, verbose=0))
+
+
 def test_what_hgq2_does_not_save_is_refused() -> None:
     hgq, keras = library("hgq.layers"), library("keras")
     conf = library("hgq.config").HardTanhConfig(symmetric=True)

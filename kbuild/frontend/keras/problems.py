@@ -17,7 +17,7 @@ from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 _CODE = "its code is not in the file"
 _LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
 _SPIKING = "layers of spikes are not supported; use hgq's QSimpleRNN or QGRU"
-_TABLES = "its tables of learned functions are not supported; use hgq's {}"
+_TABLES = "its tables of learned functions are read from live models only; convert the model itself, or use hgq's {}"
 _TRAINED = "a layer of HGQ in training; convert the model with HGQ's to_proxy_model and save the result"
 _REMEDIES = {
     **{f"hgq>{name}": _SPIKING for name in ("QSimpleSNN", "QSimpleSNNCell", "QLIF", "QLIFCell")},
@@ -98,6 +98,8 @@ def _problems(model: ModelSpec, above: str, masked: Collection[str]) -> Iterator
 
 
 def _problem(layer: LayerSpec, top: bool) -> str | None:
+    if layer.logic is not None:
+        return None
     if layer.class_name in _REMEDIES:
         return _REMEDIES[layer.class_name]
     if layer.config.get("stateful") is True:
@@ -105,8 +107,6 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
     if layer.class_name in FUNCTIONS:
         name = quoted(f"tf.{function_name(layer)}")
         return f"the TensorFlow function {name} in the graph is not supported; {_LAYERS}"
-    if layer.logic is not None:
-        return None
     handler = handler_of(layer.class_name, layer.keras)
     if ">" in layer.class_name and handler is None:
         return f"a custom class, {_CODE}; write it with Keras layers, or register a handler for it"
