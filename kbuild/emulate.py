@@ -9,10 +9,10 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray, IntArray, from_float
-from kbuild.ir import Graph, Node, OverflowCount
+from kbuild.ir import Evaluation, Graph, Node, OverflowCount
 from kbuild.parallel import mapped
 
-CHUNK_ELEMENTS = 1 << 17  # values of the widest layer at once: what stays in a processor's cache
+CHUNK_ELEMENTS = 1 << 18  # values of the widest layer at once: few calls, and what stays in the shared cache
 
 
 @dataclass
@@ -53,10 +53,12 @@ def _shaped(node: Node, inputs: Mapping[str, FloatArray]) -> FloatArray:
 def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> Run:
     """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
     kept = set(graph.outputs if keep is None else keep)
+    _keep_freed_memory()
+    evaluations = {node.name: _prepared(graph, node) for node in graph if node.op.kind != "input"}
 
     def part(chunk: Mapping[str, IntArray]) -> Run:
         overflows = {node.name: OverflowCount() for node in graph}
-        values = {name: value for name, value in _values(graph, chunk, overflows) if name in kept}
+        values = {name: value for name, value in _values(graph, evaluations, chunk, overflows) if name in kept}
         return Run(values, {name: count.values for name, count in overflows.items()})
 
     parts = mapped(part, list(chunks(graph, inputs)))
@@ -77,8 +79,23 @@ def chunks(graph: Graph, inputs: Mapping[str, IntArray]) -> Iterator[dict[str, I
         yield {name: value[start : start + step] for name, value in inputs.items()}
 
 
+def _keep_freed_memory() -> None:
+    """The C library of Linux returns large arrays to the system when they are freed, and gets them back page by page.
+
+    It does so with no array smaller than the largest one, of at most 32 MB, that it has returned: this one.
+    """
+    np.empty((1 << 25) - (1 << 16), np.uint8)
+
+
+def _prepared(graph: Graph, node: Node) -> Evaluation:
+    return node.op.prepared([graph[name].fixed() for name in node.inputs], node.fixed())
+
+
 def _values(
-    graph: Graph, inputs: Mapping[str, IntArray], overflows: Mapping[str, OverflowCount]
+    graph: Graph,
+    evaluations: Mapping[str, Evaluation],
+    inputs: Mapping[str, IntArray],
+    overflows: Mapping[str, OverflowCount],
 ) -> Iterator[tuple[str, IntArray]]:
     """Values in order; each is dropped after its last reader."""
     last = {name: node.name for node in graph for name in node.inputs}
@@ -89,8 +106,7 @@ def _values(
             value = inputs[node.name]
         else:
             arguments = [alive[name] for name in node.inputs]
-            types = [graph[name].fixed() for name in node.inputs]
-            value = node.op.eval(arguments, types, node.fixed(), overflows[node.name])
+            value = evaluations[node.name](arguments, overflows[node.name])
             if len(value) != samples:  # a constant, which overflows in every sample as it does in one
                 overflows[node.name].add(overflows[node.name].values * (samples - 1))
                 value = np.broadcast_to(value, (samples, *value.shape[1:]))

@@ -262,9 +262,9 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
         return q >> shift
     half = 1 << (shift - 1)
     if mode is Quantization.RND:
-        return (q + half) >> shift
+        return _shifted(q + half, shift)
     if mode is Quantization.RND_MIN_INF:
-        return (q + (half - 1)) >> shift
+        return _shifted(q + (half - 1), shift)
     if mode is Quantization.RND_CONV:  # ties went up; take back those that became odd
         up: IntArray = (q + half) >> shift
         odd_ties: IntArray = up & ((q & (2 * half - 1)) == half).astype(q.dtype)
@@ -277,6 +277,12 @@ def quantize(q: IntArray, shift: int, mode: Quantization) -> IntArray:
     if mode is Quantization.RND_ZERO:
         return (q + (half - 1) + negative) >> shift
     return (q + half - negative) >> shift  # RND_INF
+
+
+def _shifted(q: IntArray, shift: int) -> IntArray:
+    """`q >> shift` in the memory of q."""
+    q >>= shift
+    return q
 
 
 def limit(q: IntArray, to: FixedType) -> IntArray:
@@ -294,7 +300,7 @@ def limit(q: IntArray, to: FixedType) -> IntArray:
         return compact(wrapped + low)
     if to.overflow is Overflow.SAT_ZERO:
         return compact(np.where((q < low) | (q > high), 0, q))
-    return compact(np.minimum(np.maximum(q, to.floor), high))
+    return compact(np.clip(q, to.floor, high))
 
 
 def cast(q: IntArray, fraction: int, to: FixedType) -> IntArray:

@@ -330,6 +330,7 @@ def _conv(b: Builder) -> None:
     positions = int(np.prod(op.infer_shape([x.shape])[:-1]))
     factors = [n for n in range(1, positions + 1) if positions % n == 0]
     op = replace(op, parallelization_factor=1 if b.rng.random() < 0.5 else int(b.rng.choice(factors or [1])))
+    op = replace(op, encoded=int(weight.data.sum()) % 5 < 2)
     _add_valid(b, op if accum else replace(op, accum=op.sum_type(x.fixed())), x)
 
 

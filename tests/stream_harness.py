@@ -98,9 +98,11 @@ def source(cases: Sequence[Case]) -> str:
         *(f'#include "hls/{header}"' for header in headers),
         _SHARED,
         *(_function(i, case) for i, case in enumerate(cases)),
+        'extern "C" int64_t inner_peak() { return hls::inner_peak(); }',
         'extern "C" int64_t run_case(int index, const int64_t* const* inputs, const int64_t* const* constants,',
         "                          int64_t* output, char* log, int64_t size) {",
         "    recorder to = {log, size, 0};",
+        "    hls::inner_peak() = 0;",
         "    switch (index) {",
         *(f"        case {i}: case_{i}::run(inputs, constants, output, to); break;" for i, _ in enumerate(cases)),
         "    }",
@@ -117,7 +119,7 @@ class Kernels:
         name = "kernels" if vendor is None else "vendor"
         (folder / f"{name}.cpp").write_text(source(cases))
         types = BACKENDS / "fixed" if vendor is None else vendor
-        exchange = BACKENDS / "csim" if vendor is None else HEADERS / "vendor"
+        exchange = HEADERS / ("ours" if vendor is None else "vendor")
         flags = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter",
                  "-Wno-maybe-uninitialized")
         options = Options(optimise=optimise, native=False, include_dirs=(HEADERS, types, BACKENDS, exchange),
@@ -125,10 +127,13 @@ class Kernels:
         library = compile_shared([folder / f"{name}.cpp"], folder / f"{name}.so", build_dir=folder, log_dir=folder,
                                  options=options)
         self._c = ctypes.CDLL(str(library))
-        self._c.run_case.restype = ctypes.c_int64
+        self._c.run_case.restype = self._c.inner_peak.restype = ctypes.c_int64
 
     def run(self, index: int, values: Sequence[IntArray]) -> tuple[IntArray, list[str]]:
-        """Integers of the output, samples first, and for each sample the streams used in order."""
+        """Integers of the output, samples first, and for each sample the streams used in order.
+
+        `inner_peak` is then the most packets that were at once in a FIFO inside the kernel.
+        """
         case = self.cases[index]
         constants = [to_words(c.tensor.data, c.type) for c in case.kernel.constants]
         given = [to_words(v, x.fixed()) for v, x in zip(values, case.inputs, strict=True)]
@@ -140,6 +145,7 @@ class Kernels:
             used = self._c.run_case(index, _pointers([words[sample] for words in given]), _pointers(constants),
                                     ctypes.c_void_p(output.ctypes.data), log, ctypes.c_int64(size))
             logs.append(log.raw[: min(used, size)].decode())
+            self.inner_peak = int(self._c.inner_peak())
         return from_words(result, case.node.fixed()), logs
 
 

@@ -1,4 +1,4 @@
-// Values into and out of the streams of a design, and its processes run beside each other in one thread.
+// The processes of a design, run beside each other in one thread.
 #ifndef KBUILD_STREAMS_H
 #define KBUILD_STREAMS_H
 
@@ -9,31 +9,9 @@
 
 #include <new>
 
-#include "exchange.h"
-#include "kernels/stream/packets.h"
+#include "ap_types/hls_stream.h"
 
 namespace kbuild {
-
-// Writes the values of sample `sample` to a stream.
-template <class P>
-void feed(hls::stream<P>& to, int packets, const int64_t* words, int64_t sample) {
-    const int each = P::size * P::value_type::limbs;
-    words += sample * packets * each;
-    for (int i = 0; i < packets; ++i) {
-        P packet;
-        read_words(packet.data, P::size, words + int64_t(i) * each);
-        to.write(packet);
-    }
-}
-
-// All that was written to a stream since its restart, as the values of sample `sample`; null: not wanted.
-template <class P>
-void keep(const hls::stream<P>& from, int packets, int64_t* words, int64_t sample) {
-    if (!words) return;
-    const int each = P::size * P::value_type::limbs;
-    words += sample * packets * each;
-    for (int i = 0; i < packets; ++i) write_words(from.item(i).data, P::size, words + int64_t(i) * each);
-}
 
 // After a sample: as many packets were written as a sample has, and `left` of them not read.
 inline void check_stream(const hls::stream_base& stream, int packets, int left) {

@@ -83,6 +83,19 @@ void add_steps(const X* x, int from, typename C::accum_t* accum, const typename 
     add_steps_to<C, GROUPS, STEPS, 1>(x, from, 0, accum, weight, first);
 }
 
+// An adder of distributed arithmetic: (a << A) + (b << B), or minus, in W bits, which hold it. One function for each
+// shape of adder is much quicker to compile than as many operators as there are adders.
+template <int W, int A, int B, class X, class Y>
+ap_int<W> added(const X& a, const Y& b) {
+#pragma HLS INLINE
+    return (ap_int<W>(a) << A) + (ap_int<W>(b) << B);
+}
+template <int W, int A, int B, class X, class Y>
+ap_int<W> subtracted(const X& a, const Y& b) {
+#pragma HLS INLINE
+    return (ap_int<W>(a) << A) - (ap_int<W>(b) << B);
+}
+
 // Distributed arithmetic: `C::adders` multiplies the integers behind `places` values by the matrix, with shifts and
 // additions only. Its results are whole sums (`parts` is 1), or one product for each term where each is cast by itself.
 template <class C, class X>

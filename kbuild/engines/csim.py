@@ -8,14 +8,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from kbuild.emit.hls.simulation import Simulation, simulation, sources
-from kbuild.engines.words import from_words, limbs, to_words, words_of
+from kbuild.emit.hls.simulation import MAIN, Simulation, simulation, sources
+from kbuild.engines.natives import from_natives, native, places, to_natives
 from kbuild.errors import StageError
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
@@ -28,12 +28,13 @@ LIBRARY = "libcsim.so"
 # Unrolling as -O3 does it breaks up the loops over outputs before they are vectorised: code that takes longer to
 # compile and runs at half the speed. Short loops are peeled all the same, which dense layers gain from.
 OPTIONS = Options(optimise="-O2", flags=("-ftree-vectorize", "-fpeel-loops"))
+_QUICK = Options(optimise="-Og")  # of `MAIN` where the arithmetic is in files of its own
 _LEAST_WORK = 1 << 18  # multiplications a thread should have to be worth starting
 
 
 def fingerprint(texts: Mapping[str, str], compiler: str) -> str:
     """A key for the compiled library: the sources, the options and the compiler's `kbuild.tools.cxx.identity`."""
-    body = json.dumps([sorted(texts.items()), OPTIONS.arguments(), compiler])
+    body = json.dumps([sorted(texts.items()), OPTIONS.arguments(), _QUICK.arguments(), compiler])
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
@@ -47,9 +48,10 @@ def build(graph: Graph, folder: Path, *, io_type: str = "io_parallel", project: 
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, text)
-    return compile_shared([folder / path for path in texts if path.endswith(".cpp")], folder / LIBRARY,
-                          build_dir=folder, log_dir=folder, options=OPTIONS, jobs=os.cpu_count() or 1,
-                          project=project)  # fmt: skip
+    compiled = [folder / path for path in texts if path.endswith(".cpp")]
+    special = {folder / MAIN: _QUICK} if len(compiled) > 1 else {}
+    return compile_shared(compiled, folder / LIBRARY, build_dir=folder, log_dir=folder, options=OPTIONS,
+                          special=special, jobs=os.cpu_count() or 1, project=project)  # fmt: skip
 
 
 class CSim:
@@ -73,12 +75,12 @@ class CSim:
         self._c.kbuild_delete.restype = None
         self._c.kbuild_load.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
         self._c.kbuild_load.restype = None
-        self._c.kbuild_run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+        self._c.kbuild_run.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64]
         self._c.kbuild_run.restype = ctypes.c_char_p
         self._constants = ctypes.c_void_p(self._c.kbuild_new())
         for index, constant in enumerate(made.constants):
-            words = to_words(constant.tensor.data, constant.type)
-            self._c.kbuild_load(self._constants, index, words.ctypes.data)
+            values = to_natives(constant.tensor.data, constant.type)
+            self._c.kbuild_load(self._constants, index, values.ctypes.data)
         self._work = sum(constant.size for constant in made.constants) + sum(int(np.prod(n.shape)) for n in graph)
 
     def __del__(self) -> None:
@@ -88,40 +90,52 @@ class CSim:
     def run(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> dict[str, IntArray]:
         """Run on integer inputs by node name, samples first; return the values named (default: the outputs).
 
-        Raises StageError when a kernel does what it must not, which is an error in kbuild.
+        Raises ValueError for inputs that are not of their shape and type, StageError when a kernel does what it must
+        not, which is an error in kbuild.
         """
-        batch = Batch(self.graph, inputs, keep)
-        samples = batch.samples
+        given = checked(self.graph, inputs)
+        samples = len(given[0]) if given else 0
         parts = max(min(self._threads, samples, samples * self._work // _LEAST_WORK), 1)
-        bounds = [samples * i // parts for i in range(parts + 1)]
 
-        def run_part(part: int) -> None:
-            check(self._c.kbuild_run(self._constants, batch.sources, batch.targets, bounds[part], bounds[part + 1]))
+        def run_part(part: int) -> dict[str, IntArray]:
+            rows = slice(samples * part // parts, samples * (part + 1) // parts)
+            batch = Batch(self.graph, [values[rows] for values in given], keep)
+            check(self._c.kbuild_run(self._constants, batch.sources, batch.targets, batch.samples))
+            return batch.values()
 
         if parts == 1:
-            run_part(0)
-        else:  # ctypes lets go of the interpreter's lock during the call
-            with ThreadPoolExecutor(parts) as pool:
-                list(pool.map(run_part, range(parts)))
-        return batch.values()
+            return run_part(0)
+        with ThreadPoolExecutor(parts) as pool:  # ctypes lets go of the interpreter's lock during the call
+            found = list(pool.map(run_part, range(parts)))
+        return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
+
+
+def checked(graph: Graph, inputs: Mapping[str, IntArray]) -> list[IntArray]:
+    """The inputs in order. Raises ValueError when one is missing or has another shape."""
+    for node in graph.inputs:
+        if node.name not in inputs:
+            raise ValueError(f"the input {node.layer.name} is missing")
+        if inputs[node.name].shape[1:] != node.shape:
+            raise ValueError(f"the input {node.layer.name} has shape {inputs[node.name].shape[1:]}, not {node.shape}")
+    return [inputs[node.name] for node in graph.inputs]
 
 
 class Batch:
     """Inputs, and room for the values that are kept, as the library takes them."""
 
-    def __init__(self, graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None) -> None:
+    def __init__(self, graph: Graph, inputs: Sequence[IntArray], keep: Collection[str] | None) -> None:
         self._kept = [graph[name] for name in dict.fromkeys(graph.outputs if keep is None else keep)]
-        self._given = [words_of(node, inputs) for node in graph.inputs]
+        self._given = [to_natives(values, node.fixed()) for node, values in zip(graph.inputs, inputs, strict=True)]
         self.samples = len(self._given[0]) if self._given else 0
-        self._results = {node.name: np.empty((self.samples, *node.shape, limbs(node.fixed())), np.int64)
+        self._results = {node.name: np.empty((self.samples, *node.shape, *places(node.fixed())), native(node.fixed()))
                          for node in self._kept}  # fmt: skip
-        self.sources = (ctypes.c_void_p * max(len(self._given), 1))(*(words.ctypes.data for words in self._given))
+        self.sources = (ctypes.c_void_p * max(len(self._given), 1))(*(values.ctypes.data for values in self._given))
         self.targets = (ctypes.c_void_p * len(graph.nodes))(
             *(self._results[n.name].ctypes.data if n.name in self._results else None for n in graph))
 
     def values(self) -> dict[str, IntArray]:
         """What was kept, by node name."""
-        return {node.name: from_words(self._results[node.name], node.fixed()) for node in self._kept}
+        return {node.name: from_natives(self._results[node.name], node.fixed()) for node in self._kept}
 
 
 def check(wrong: bytes | None) -> None:

@@ -10,7 +10,7 @@ from kbuild.dataclass import dataclass
 from kbuild.emit.hls.stream.depths import circle
 from kbuild.emit.hls.stream.network import network
 from kbuild.emit.hls.stream.process import Fifo, Network
-from kbuild.engines.csim import Batch, CSim, check
+from kbuild.engines.csim import Batch, CSim, check, checked
 from kbuild.errors import StageError
 from kbuild.fixed import IntArray
 from kbuild.ir import Graph
@@ -46,7 +46,7 @@ class StreamCSim(CSim):
         super().__init__(library, graph, threads)
         self.network: Network = network(graph)
         self._c.kbuild_run_bounded.restype = ctypes.c_char_p
-        self._c.kbuild_run_bounded.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2 + [ctypes.c_void_p] * 3
+        self._c.kbuild_run_bounded.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] + [ctypes.c_void_p] * 3
 
     def run_bounded(self, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None,
                     depths: Mapping[str, int] | None = None) -> Bounded:
@@ -54,12 +54,12 @@ class StreamCSim(CSim):
 
         Raises Deadlock when nothing can move, StageError when a kernel does what it must not.
         """
-        batch = Batch(self.graph, inputs, keep)
+        batch = Batch(self.graph, checked(self.graph, inputs), keep)
         fifos, processes = self.network.fifos, self.network.processes
         given = {fifo.name: fifo.packing.packets if fifo.is_port else fifo.depth for fifo in fifos} | dict(depths or {})
         sizes = (ctypes.c_int64 * len(fifos))(*(given[fifo.name] for fifo in fifos))
         peaks, waits = (ctypes.c_int64 * len(fifos))(), (ctypes.c_int64 * len(processes))()
-        check(self._c.kbuild_run_bounded(self._constants, batch.sources, batch.targets, 0, batch.samples, sizes, peaks,
+        check(self._c.kbuild_run_bounded(self._constants, batch.sources, batch.targets, batch.samples, sizes, peaks,
                                          waits))  # fmt: skip
         stuck = {process.name: (fifos[abs(wait) - 1].name, wait < 0)
                  for process, wait in zip(processes, waits, strict=True) if wait}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from kbuild.dataclass import dataclass
@@ -21,6 +21,9 @@ class OverflowCount:
     def add(self, count: int) -> None:
         """Count `count` more values."""
         self.values += count
+
+
+Evaluation = Callable[[Sequence[IntArray], OverflowCount], IntArray]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ class Op(ABC):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         """Integers of the type `result` for integers of the input types."""
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        """`eval` for inputs of these types: what does not depend on the inputs is computed once. For any thread."""
+        return lambda inputs, overflow: self.eval(inputs, types, result, overflow)
 
     @abstractmethod
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:

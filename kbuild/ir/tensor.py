@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, bits_of, compact, from_float, to_float
+from kbuild.parallel import PART, mapped, parts
 
+_BLOCK = 1 << 15  # values at a time, which stay in the processor's cache
 T = TypeVar("T")
 
 
@@ -56,8 +58,19 @@ class Tensor:
         if self.type is not None:
             kinds = (np.int8, np.int16, np.int32, np.int64)
             return self.data.astype(next(kind for kind in kinds if self.bits < np.iinfo(kind).bits))
-        single = self.data.astype(np.float32)
-        return single if np.array_equal(single, self.data) else self.data
+        single = np.empty(self.data.shape, np.float32)
+        values, target = self.data.reshape(-1), single.reshape(-1)
+
+        def same(part: slice) -> bool:
+            for start in range(part.start, part.stop, _BLOCK):
+                block = slice(start, min(start + _BLOCK, part.stop))
+                with np.errstate(over="ignore"):
+                    target[block] = values[block]
+                if not np.array_equal(target[block], values[block]):
+                    return False
+            return True
+
+        return single if all(mapped(same, parts(values.size, PART))) else self.data
 
     def stored(self) -> tuple[bytes, memoryview]:
         """Header and values of a `.npy` file of `narrow`."""

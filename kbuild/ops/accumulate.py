@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from kbuild.fixed import (
     INT64_BITS,
     FixedType,
-    FloatArray,
     IntArray,
     Overflow,
     Quantization,
@@ -32,13 +31,12 @@ from kbuild.fixed import (
 )
 from kbuild.ir.op import OverflowCount
 from kbuild.ir.tensor import Tensor
+from kbuild.ops import blas
 from kbuild.parallel import PART, mapped, parts
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
-_TERM_BITS = 4  # at least 2**4 remainders are summed before the sum is widened
-_PRODUCTS = 1 << 18  # of so many at once OpenBLAS makes no parts for threads
-_ROWS, _COLUMNS = 8, 8  # of so few at a time it is as fast as of many
-_BLOCK = 1 << 16  # weights, or sums of products that are rounded one by one, that are worked on at once
+_BLOCK = 1 << 16  # weights that are worked on at once
+_PRODUCTS = 1 << 18  # sums of products that are rounded one by one that are worked on at once
 FLOAT64_BITS = 53  # every integer of so many magnitude bits is exact in float64, and so are sums that stay within
 
 
@@ -88,18 +86,12 @@ def over_rows(summands: Callable[[slice], Pair], shape: tuple[int, ...]) -> Pair
     return reduce(operator.add, firsts), reduce(operator.add, seconds)
 
 
-def operand(x: IntArray, x_type: FixedType, weight: Tensor, accum: FixedType) -> IntArray:
-    """x as `accumulate` multiplies it fastest: as float64 where products need no rounding and their sums are exact."""
-    unrounded = x_type.fraction + weight.fixed().fraction <= accum.fraction
-    return x.astype(np.float64) if unrounded and _least_sum_bits(x, x_type, weight) <= FLOAT64_BITS else x
-
-
 def accumulate(
     x: IntArray, x_type: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType, overflow: OverflowCount
 ) -> IntArray:
     """Sums [..., B, N] of type `accum` for x [..., B, K], weight [..., K, N] and bias [..., N].
 
-    x may be what `operand` made of it. Leading axes are independent sums.
+    Leading axes are independent sums.
     """
     shift = x_type.fraction + weight.fixed().fraction - accum.fraction
     start = np.zeros((*weight.shape[:-2], 1, weight.shape[-1]), np.int64)
@@ -107,14 +99,14 @@ def accumulate(
         start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)[..., np.newaxis, :]
     saturating = accum.overflow is not Overflow.WRAP
     if saturating and not cannot_overflow(x_type, weight, bias, accum):
-        return _saturating(_integers(x), weight.data, start, shift, accum, overflow)
+        return _saturating(x, weight.data, start, shift, accum, overflow)
     # Truncation commutes with adding multiples of the LSB, but not with adding other products: only a product
     # that needs no rounding may be summed before it is shifted.
     if shift <= 0:
         bits = _least_sum_bits(x, x_type, weight)
         sums = _add(shift_left(matmul(x, weight.data, bits), -shift), start, bits - shift)
     else:
-        sums = _rounding(_integers(x), weight.data, start, shift, accum.quantization)
+        sums = _rounding(x, weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
     if result is not sums:
         overflow.add(int(np.count_nonzero(result != sums)))
@@ -142,35 +134,17 @@ def _least_sum_bits(x: IntArray, x_type: FixedType, weight: Tensor) -> int:
     return bits if bits <= FLOAT64_BITS else _sum_bits(x, weight.data)
 
 
-def _integers(x: IntArray) -> IntArray:
-    return x.astype(np.int64) if x.dtype == np.float64 else x
-
-
 def matmul(x: IntArray, w: IntArray, bits: int | None = None) -> IntArray:
     """Exact integer product of x [..., B, K] and w [..., K, N]: by float64 BLAS where that cannot round, else wider.
 
-    `bits` are magnitude bits that every partial sum fits, where they are known. x may be what `operand` made of it.
+    `bits` are magnitude bits that every partial sum fits, where they are known.
     """
     bits = _sum_bits(x, w) if bits is None else bits
     if bits <= FLOAT64_BITS:
-        return _blas(x.astype(np.float64, copy=False), w.astype(np.float64)).astype(np.int64)
+        return blas.matmul(x.astype(np.float64), w.astype(np.float64)).astype(np.int64)
     if bits <= INT64_BITS:
         return np.asarray(x.astype(np.int64) @ w.astype(np.int64))
-    return compact(np.asarray(wide(_integers(x)) @ wide(w)))
-
-
-def _blas(x: FloatArray, w: FloatArray) -> FloatArray:
-    """x @ w in parts for which BLAS starts no threads: the emulator has its own. Beyond 4096 terms all at once."""
-    terms, outputs = w.shape[-2:]
-    columns = min(outputs, _PRODUCTS // (_ROWS * max(terms, 1)))
-    rows = _PRODUCTS // max(terms * columns, 1)
-    if columns < min(outputs, _COLUMNS) or (x.shape[-2] <= rows and columns == outputs):
-        return np.asarray(x @ w)
-    sums = np.empty((*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], outputs))
-    for n in parts(outputs, columns):
-        for row in parts(x.shape[-2], rows):
-            np.matmul(x[..., row, :], w[..., n], out=sums[..., row, n])
-    return sums
+    return compact(np.asarray(wide(x) @ wide(w)))
 
 
 def _add(sums: IntArray, start: IntArray, bits: int) -> IntArray:
@@ -198,16 +172,6 @@ def _repeated(start: IntArray, x: IntArray) -> IntArray:
 
 
 def _rounding(x: IntArray, w: IntArray, start: IntArray, shift: int, mode: Quantization) -> IntArray:
-    added = {Quantization.TRN: 0, Quantization.RND_MIN_INF: (1 << shift - 1) - 1, Quantization.RND: 1 << shift - 1}
-    terms = int(w.shape[-2])
-    if mode in added and max(_sum_bits(x, w), terms.bit_length() + shift, bits_of(start)) < INT64_BITS - 1:
-        # floor(p) = p - (p mod 1): the sum of exact products, which is fast, less the sum of what each of them loses
-        x, w = compact(x), compact(w)
-        sums = matmul(x, w) - _remainders(x, w, shift, added[mode])
-        sums += added[mode] * terms
-        sums >>= shift
-        sums += compact(start)
-        return sums
     x, w, start = _operands(x, w, start, shift)
     sums = np.repeat(np.swapaxes(start, -1, -2), x.shape[-2], axis=-1)
     for block, rows, columns in _columns_and_rows(x, w):
@@ -224,35 +188,10 @@ def _columns_and_rows(x: IntArray, w: IntArray) -> Iterator[tuple[slice, IntArra
     Samples are innermost: long rows for the processor, and sums of a block that stay in its cache.
     """
     columns, rows = np.ascontiguousarray(np.swapaxes(w, -1, -2)), np.ascontiguousarray(np.swapaxes(x, -1, -2))
-    step = max(_BLOCK // max(columns.size // max(columns.shape[-1], 1), 1), 1)
+    step = max(_PRODUCTS // max(columns.size // max(columns.shape[-1], 1), 1), 1)
     for first in range(0, rows.shape[-1], step):
         block = slice(first, first + step)
         yield block, rows[..., block], columns
-
-
-def _remainders(x: IntArray, w: IntArray, shift: int, added: int) -> IntArray:
-    """Sums [..., B, N] of `(x * w + added) mod 2**shift` over all products.
-
-    Only the low bits of the operands count, so the products are those of unsigned numbers of few bits, which may wrap.
-    """
-    lane = next(t for t in (np.uint16, np.uint32, np.uint64) if np.iinfo(t).bits >= shift + _TERM_BITS)
-    most = 1 << (np.iinfo(lane).bits - shift)  # so many remainders do not fill a number
-    mask, more = lane((1 << shift) - 1), lane(added)
-    sums = np.empty((*w.shape[:-2], w.shape[-1], x.shape[-2]), np.int64)
-    for block, rows, columns in _columns_and_rows(x.astype(lane), w.astype(lane)):
-        total: IntArray | int = 0
-        remainder = np.empty((*columns.shape[:-1], rows.shape[-1]), lane)
-        for first in range(0, columns.shape[-1], most):
-            part = np.zeros(remainder.shape, lane)
-            for k in range(first, min(first + most, columns.shape[-1])):
-                np.multiply(columns[..., k, np.newaxis], rows[..., k, np.newaxis, :], out=remainder)
-                if added:
-                    np.add(remainder, more, out=remainder)
-                np.bitwise_and(remainder, mask, out=remainder)
-                np.add(part, remainder, out=part)
-            total = total + part.astype(np.int64)
-        sums[..., block] = total
-    return np.swapaxes(sums, -1, -2)
 
 
 def _saturating(

@@ -11,6 +11,7 @@ from kbuild.fixed import (
     Quantization,
     bits_of,
     cast_counting,
+    contains,
     limit,
     shift_left,
     type_for,
@@ -24,6 +25,11 @@ def cast_into(q: IntArray, fraction: int, to: FixedType, overflow: OverflowCount
     result, count = cast_counting(q, fraction, to)
     overflow.add(count)
     return result
+
+
+def recast_into(q: IntArray, of: FixedType, to: FixedType, overflow: OverflowCount) -> IntArray:
+    """The same for integers of the type `of`: they themselves where they are of the other type, too."""
+    return q if of.fraction == to.fraction and contains(to, of) else cast_into(q, of.fraction, to, overflow)
 
 
 def divide_into(

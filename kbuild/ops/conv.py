@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import ClassVar
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
-from kbuild.ir.op import Interval, OverflowCount, Shape
+from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.accumulate import accumulate, operand
+from kbuild.ops.accumulate import accumulate
 from kbuild.ops.casting import cast_into
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.floatconv import FloatConv
+from kbuild.ops.floatsums import float_sums
 from kbuild.ops.windows import BLOCK, Array, Pairs, at_least, blocks, per_axis, positions, spread, windows
 
 
@@ -31,7 +34,8 @@ class Conv(Contraction):
     with o in group o // (Cout / groups). Padding adds products that are zero. The order of accumulation is that of
     (kernel position, channel), the last running fastest. A depthwise convolution has groups = Cin; a transposed one
     with strides s has input_dilation = s and the mirrored kernel. The parallelization factor, how many positions are
-    computed at once, divides the number of positions and never changes the result.
+    computed at once, divides the number of positions. `encoded`: a streamed convolution keeps its window in a FIFO for
+    each place of the kernel instead of line buffers. Neither changes the result.
     """
 
     strides: tuple[int, ...]
@@ -40,6 +44,7 @@ class Conv(Contraction):
     input_dilation: tuple[int, ...]
     groups: int = 1
     parallelization_factor: int = 1
+    encoded: bool = False
 
     kind: ClassVar[str] = "conv"
 
@@ -110,22 +115,39 @@ class Conv(Contraction):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
+        return self.prepared(types, result)(inputs, overflow)
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
         accum = self.infer_type(types)
+        floats = float_sums(types[0], self.matrix, self.bias, accum, result, self.groups)
+        if floats is None:
+            return partial(self._unfolded, types[0], result)
+        by_blas = FloatConv(
+            floats, self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
+        )
+        return lambda inputs, overflow: by_blas.evaluate(
+            inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow
+        )
+
+    def _unfolded(
+        self, of: FixedType, result: FixedType, inputs: Sequence[IntArray], overflow: OverflowCount
+    ) -> IntArray:
+        accum = self.infer_type([of])
         weight = Tensor(self._grouped(self.weight.data), self.weight.type)
         bias = None if self.bias is None else Tensor(self._grouped(self.bias.data), self.bias.type)
-        view = self._windows(operand(inputs[0], types[0], weight, accum))
-        outer = []
+        view = self._windows(inputs[0])
+        parts = []
         for samples, row_blocks in blocks(view.shape, BLOCK):
             inner = []
             for rows in row_blocks:
                 part = view[samples, rows]
-                sums = accumulate(self._columns(part), types[0], weight, bias, accum, overflow)
+                sums = accumulate(self._columns(part), of, weight, bias, accum, overflow)
                 y = cast_into(sums, accum.fraction, result, overflow)
                 inner.append(np.moveaxis(y, 0, 1).reshape(*part.shape[: len(self.kernel) + 1], self.outputs))
-            outer.append(inner[0] if len(inner) == 1 else np.concatenate(inner, axis=1))
-        if not outer:
+            parts.append(inner[0] if len(inner) == 1 else np.concatenate(inner, axis=1))
+        if not parts:
             return np.zeros((0, *view.shape[1 : len(self.kernel) + 1], self.outputs), np.int64)
-        return outer[0] if len(outer) == 1 else np.concatenate(outer)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _real(self, x: FloatArray, weight: FloatArray) -> FloatArray:
         """The convolution in float64, without the bias."""

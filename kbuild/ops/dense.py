@@ -9,11 +9,11 @@ import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
-from kbuild.ir.op import Interval, OverflowCount, Shape
+from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.accumulate import accumulate, over_rows
-from kbuild.ops.casting import cast_into
+from kbuild.ops.accumulate import over_rows
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.floatsums import contraction
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,16 @@ class Dense(Contraction):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        accum = self.infer_type(types)
-        x = inputs[0].reshape(-1, inputs[0].shape[-1])
-        sums = accumulate(x, types[0], self.weight, self.bias, accum, overflow)
-        y = cast_into(sums, accum.fraction, result, overflow)
-        return y.reshape(*inputs[0].shape[:-1], self.outputs)
+        return self.prepared(types, result)(inputs, overflow)
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        contract = contraction(types[0], self.weight, self.bias, self.infer_type(types), result)
+
+        def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
+            y = contract(inputs[0].reshape(-1, inputs[0].shape[-1]), overflow)
+            return y.reshape(*inputs[0].shape[:-1], self.outputs)
+
+        return evaluate
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         y = inputs[0] @ self.weight.floats()

@@ -13,7 +13,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.casting import cast_into
-from kbuild.ops.rnn import Address, FloatState, Reach, Recurrent, State, unit
+from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +56,27 @@ class Gru(Recurrent):
         """The activation of the gates."""
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
-    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
-        (h,), (to,) = state, self.state_types()
-        accum, recurrent_accum = self.sums()
-        before = self.sum_type()
+    def stepper(self) -> Step:
+        (to,), (_, recurrent_accum) = self.state_types(), self.sums()
         outer, inner = slice(0, 2 * self.units), slice(2 * self.units, None)
-        r = self.recurrent(h, overflow, slice(None) if self.reset_after else outer)
-        total, _ = exact.add(a[:, outer], accum.fraction, r[:, outer], recurrent_accum.fraction)
-        gates, of = self.applied(self.gate(), total, before)
-        update, reset = np.split(gates, 2, axis=-1)
-        if self.reset_after:
-            product = exact.multiply(reset, r[:, inner])
-            p = cast_into(product, of.fraction + recurrent_accum.fraction, recurrent_accum, overflow)
-        else:
-            past = cast_into(exact.multiply(reset, h), of.fraction + to.fraction, to, overflow)
-            p = self.recurrent(past, overflow, inner)
-        total, _ = exact.add(a[:, inner], accum.fraction, p, recurrent_accum.fraction)
-        n, of_n = self.applied(self.act(), total, before)
-        return (self._mixed(update, of, h, n, of_n, overflow),)
+        plus, before = self.adder(), self.sum_type()
+        recurrent = self.recurrent(slice(None) if self.reset_after else outer)
+        recurrent_inner = None if self.reset_after else self.recurrent(inner)
+        gate, act = Activation.of(self.gate(), before), Activation.of(self.act(), before)
+
+        def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
+            (h,) = state
+            r = recurrent(h, overflow)
+            update, reset = np.split(gate(plus(a[outer], r[outer])), 2)
+            if recurrent_inner is None:
+                product = exact.multiply(reset, r[inner])
+                p = cast_into(product, gate.type.fraction + recurrent_accum.fraction, recurrent_accum, overflow)
+            else:
+                past = cast_into(exact.multiply(reset, h), gate.type.fraction + to.fraction, to, overflow)
+                p = recurrent_inner(past, overflow)
+            return (self._mixed(update, gate.type, h, act(plus(a[inner], p)), act.type, overflow),)
+
+        return step
 
     def _mixed(
         self, update: IntArray, of: FixedType, h: IntArray, n: IntArray, of_n: FixedType, overflow: OverflowCount

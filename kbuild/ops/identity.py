@@ -8,7 +8,7 @@ from typing import ClassVar
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import recast_into
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Identity(Op):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        return cast_into(inputs[0], types[0].fraction, result, overflow)
+        return recast_into(inputs[0], types[0], result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         return inputs[0]

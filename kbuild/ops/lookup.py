@@ -9,15 +9,27 @@ from kbuild.fixed import INT64_BITS, FloatArray, IntArray, bits_of, wide
 
 def index_of(q: IntArray, offset: int, shift: int, size: int, width: int | None = None) -> IntArray:
     """Entry of the input integer q: `(q - offset) >> shift`, saturated into 0..size-1. q has `width` bits, if given."""
+    index = _index(q, offset, shift, width)
+    return np.clip(index, 0, size - 1, out=index).astype(np.int64, copy=False)
+
+
+def look_up(table: IntArray, q: IntArray, offset: int, shift: int, width: int | None = None) -> IntArray:
+    """The entries at `index_of`, which is saturated while they are read."""
+    index = _index(q, offset, shift, width)
+    if index.dtype == object:
+        index = np.clip(index, 0, table.size - 1).astype(np.int64)
+    return table.take(index, mode="clip")
+
+
+def _index(q: IntArray, offset: int, shift: int, width: int | None) -> IntArray:
     if q.dtype == object or width is None or width > INT64_BITS:
         width = bits_of(q)
     if max(width, offset.bit_length()) > INT64_BITS or shift > INT64_BITS:
         q = wide(q)
     index = np.asarray(q - offset)
-    index >>= shift
-    np.maximum(index, 0, out=index)
-    np.minimum(index, size - 1, out=index)
-    return index.astype(np.int64, copy=False)
+    if shift:
+        index >>= shift
+    return index
 
 
 def centers(offset: int, shift: int, size: int, fraction: int) -> FloatArray:

@@ -13,7 +13,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.casting import cast_into
-from kbuild.ops.rnn import Address, FloatState, Reach, Recurrent, State, unit
+from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +62,27 @@ class Lstm(Recurrent):
         """The activation of the gates."""
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
-    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
-        h, c = state
+    def stepper(self) -> Step:
         to_h, to_c = self.state_types()
-        accum, recurrent_accum = self.sums()
-        r, widths = self.recurrent(h, overflow), (accum.width, recurrent_accum.width)
-        total, _ = exact.add(a, accum.fraction, r, recurrent_accum.fraction, widths)
-        before = self.sum_type()
-        i, f, g, o = np.split(total, 4, axis=-1)
-        (i, of), (f, _), (o, _) = (self.applied(self.gate(), q, before) for q in (i, f, o))
-        g, of_g = self.applied(self.act(), g, before)
-        kept = exact.multiply(f, c, (of.width, to_c.width))
-        added = exact.multiply(i, g, (of.width, of_g.width))
-        widths = (of.width + to_c.width, of.width + of_g.width)
-        total, fraction = exact.add(kept, of.fraction + to_c.fraction, added, of.fraction + of_g.fraction, widths)
-        c = cast_into(total, fraction, to_c, overflow)
-        shown, of_shown = self.applied(self.act_cell(), c, to_c)
-        h = exact.multiply(o, shown, (of.width, of_shown.width))
-        return cast_into(h, of.fraction + of_shown.fraction, to_h, overflow), c
+        plus, recurrent, before = self.adder(), self.recurrent(), self.sum_type()
+        gate, act, act_cell = (
+            Activation.of(op, of) for op, of in ((self.gate(), before), (self.act(), before), (self.act_cell(), to_c))
+        )
+        of, of_g, of_shown = gate.type, act.type, act_cell.type
+        at_c = of.fraction + to_c.fraction, of.fraction + of_g.fraction
+        widths = of.width + to_c.width, of.width + of_g.width
+
+        def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
+            h, c = state
+            i, f, g, o = np.split(plus(a, recurrent(h, overflow)), 4)
+            kept = exact.multiply(gate(f), c, (of.width, to_c.width))
+            added = exact.multiply(gate(i), act(g), (of.width, of_g.width))
+            total, fraction = exact.add(kept, at_c[0], added, at_c[1], widths)
+            c = cast_into(total, fraction, to_c, overflow)
+            h = exact.multiply(gate(o), act_cell(c), (of.width, of_shown.width))
+            return cast_into(h, of.fraction + of_shown.fraction, to_h, overflow), c
+
+        return step
 
     def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
         h, c = state

@@ -9,11 +9,11 @@ import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, cast_counting, type_for
-from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.op import Evaluation, Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
 from kbuild.ops.functions import FUNCTIONS
-from kbuild.ops.lookup import index_of
+from kbuild.ops.lookup import look_up
 
 GIVEN = "given"  # the function is the table itself; its parameter: fraction bits of the inputs of its entries
 
@@ -62,18 +62,24 @@ class Lut(Op):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        table = self.made()
-        index = index_of(inputs[0], self.offset, self.shift, table.data.size, types[0].width)
-        if table.data.size <= index.size:  # the cast of an entry is the same for every value that finds it
-            entries, lost = cast_counting(table.data, table.fixed().fraction, result)
-            if not lost:
-                return entries.take(index)
-        return cast_into(table.data.take(index), table.fixed().fraction, result, overflow)
+        return self.prepared(types, result)(inputs, overflow)
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        table, width = self.made(), types[0].width
+        entries, lost = cast_counting(table.data, table.fixed().fraction, result)  # the same for all that find an entry
+
+        def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
+            if lost:
+                found = look_up(table.data, inputs[0], self.offset, self.shift, width)
+                return cast_into(found, table.fixed().fraction, result, overflow)
+            return look_up(entries, inputs[0], self.offset, self.shift, width)
+
+        return evaluate
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         if self.function == GIVEN:
             index = np.floor(inputs[0] * 2.0 ** self.params[0]).astype(np.int64)
-            return self.made().floats()[index_of(index, self.offset, 0, self.made().data.size)]
+            return look_up(self.made().floats(), index, self.offset, 0)
         return FUNCTIONS[self.function](inputs[0], *self.params)
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:

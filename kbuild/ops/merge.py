@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FixedType, FloatArray, IntArray, bits_of, compact, product_type, shift_left, type_for, wide
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact, product_type, type_for, wide
 from kbuild.fixed import union_type as union
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ops.casting import divide_into, is_power_of_two
@@ -65,22 +65,19 @@ class Merge(Op):
         rank = max(x.ndim for x in inputs)
         inputs = [x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:]) for x in inputs]
         if self.operation == "multiply":
-            value, fraction = self._product(inputs), sum(t.fraction for t in types)
+            if sum(t.width for t in types) > INT64_BITS:
+                inputs = [wide(x) for x in inputs]
+            value, fraction = reduce(np.multiply, inputs), sum(t.fraction for t in types)
         else:
             fraction = max(t.fraction for t in types)
-            aligned = [shift_left(x, fraction - t.fraction) for x, t in zip(inputs, types, strict=True)]
-            value = self._combine(aligned)
+            if max(t.width + fraction - t.fraction for t in types) + len(types).bit_length() > INT64_BITS:
+                inputs = [wide(x) for x in inputs]
+            shifts = [fraction - t.fraction for t in types]
+            value = self._combine([x << up if up else x for x, up in zip(inputs, shifts, strict=True)])
         divisor = len(types) if self.operation == "average" else 1
         return divide_into(compact(value), divisor, fraction, result, overflow)
 
-    def _product(self, inputs: Sequence[IntArray]) -> IntArray:
-        if sum(bits_of(x) for x in inputs) > 60:
-            inputs = [wide(x) for x in inputs]
-        return reduce(np.multiply, inputs)
-
     def _combine(self, aligned: Sequence[IntArray]) -> IntArray:
-        if max(bits_of(x) for x in aligned) + len(aligned).bit_length() > 60:
-            aligned = [wide(x) for x in aligned]
         if self.operation == "subtract":
             return aligned[0] - aligned[1]
         combine = {"maximum": np.maximum, "minimum": np.minimum}.get(self.operation, np.add)

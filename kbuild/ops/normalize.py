@@ -16,7 +16,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import exact
 from kbuild.ops.casting import cast_into
-from kbuild.ops.lookup import index_of
+from kbuild.ops.lookup import look_up
 
 STATISTICS = ("variance", "mean_square", "sum_square")
 
@@ -139,7 +139,7 @@ class Normalize(Op):
         w = np.maximum(w, 1)
         lift = top - np.vectorize(lambda v: v.bit_length() - 1 & ~1, otypes=[np.int64])(w)
         m = w << wide(lift)
-        entry = table.data[index_of(m, 1 << top, self.table_shift, table.data.size)]
+        entry = look_up(table.data, m, 1 << top, self.table_shift)
         z = exact.multiply(d, entry)
         if bits_of(z) + top // 2 > INT64_BITS:
             z, lift = wide(z), wide(lift)

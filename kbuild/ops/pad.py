@@ -10,7 +10,7 @@ import numpy as np
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import recast_into
 from kbuild.ops.windows import Array, Pairs, per_axis
 
 
@@ -51,7 +51,7 @@ class Pad(Op):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        return cast_into(self._batch(inputs[0]), types[0].fraction, result, overflow)
+        return recast_into(self._batch(inputs[0]), types[0], result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         return self._batch(inputs[0])

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FixedType, FloatArray, IntArray, compact
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into, divide_into, is_power_of_two, mean_type, summable
-from kbuild.ops.windows import Array, Pairs, at_least, per_axis, positions, spread, windows
+from kbuild.ops.casting import divide_into, is_power_of_two, mean_type, recast_into, summable
+from kbuild.ops.windows import Array, Pairs, at_least, per_axis, positions, spread
 
 KINDS = ("max", "average")
 
@@ -68,19 +68,19 @@ class Pool(Op):
     def counts(self, shape: Shape) -> IntArray:
         """How many elements of an input of this shape are in the window of each position, [*positions]."""
         ones = np.ones((1, *shape[:-1], 1), np.int64)
-        return self._reduced(self._windows(ones, 0), np.add)[0, ..., 0]
+        return self._reduced(ones, 0, np.add)[0, ..., 0]
 
-    def _windows(self, x: Array, fill: int | float) -> Array:
-        rank = len(self.size)
-        return windows(spread(x, self.padding, (1,) * rank, fill), self.size, self.strides, (1,) * rank)
-
-    def _reduced(self, view: Array, combine: np.ufunc) -> Array:
-        """Windows [B, *positions, *size, C] to [B, *positions, C], an element of every window after the other."""
-        every = (slice(None),) * (len(self.size) + 1)
-        places = [every + place for place in np.ndindex(*self.size)]
-        found = view[places[0]].copy()
-        for place in places[1:]:
-            combine(found, view[place], out=found)
+    def _reduced(self, x: Array, fill: int | float, combine: np.ufunc) -> Array:
+        """[B, *spatial, C] to [B, *positions, C], along one axis after the other, with `fill` for the padding."""
+        found = spread(x, self.padding, (1,) * len(self.size), fill)
+        for axis, (size, step) in enumerate(zip(self.size, self.strides, strict=True), start=1):
+            before = (slice(None),) * axis
+            reach = (positions(found.shape[axis], size, step, (0, 0)) - 1) * step + 1
+            places = [(*before, slice(k, k + reach, step)) for k in range(size)]
+            reduced = found[places[0]].copy()
+            for place in places[1:]:
+                combine(reduced, found[place], out=reduced)
+            found = reduced
         return found
 
     def eval(
@@ -88,9 +88,9 @@ class Pool(Op):
     ) -> IntArray:
         x, of = inputs[0], types[0]
         if self.operation == "max":
-            least = int(x.min(initial=0))  # no window is without an element that is no padding
-            return cast_into(self._reduced(self._windows(x, least), np.maximum), of.fraction, result, overflow)
-        sums = self._reduced(self._windows(summable(x, math.prod(self.size)), 0), np.add)
+            least = max(of.min, -(1 << INT64_BITS)) if x.dtype != object else of.min  # no window is nothing but padding
+            return recast_into(self._reduced(x, least, np.maximum), of, result, overflow)
+        sums = self._reduced(summable(x, math.prod(self.size)), 0, np.add)
         counts = self.counts(x.shape[1:])[..., np.newaxis]
         divisor = int(counts.flat[0]) if (counts == counts.flat[0]).all() else counts
         return divide_into(compact(sums), divisor, of.fraction, result, overflow)
@@ -98,8 +98,8 @@ class Pool(Op):
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         x = inputs[0]
         if self.operation == "max":
-            return self._reduced(self._windows(x, -np.inf), np.maximum)
-        return self._reduced(self._windows(x, 0.0), np.add) / self.counts(x.shape[1:])[..., np.newaxis]
+            return self._reduced(x, -np.inf, np.maximum)
+        return self._reduced(x, 0.0, np.add) / self.counts(x.shape[1:])[..., np.newaxis]
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
         low, high = (self.eval_float([bound[np.newaxis]])[0] for bound in (inputs[0].low, inputs[0].high))

@@ -11,7 +11,7 @@ from kbuild.dataclass import dataclass
 from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact, shift_left, type_for, wide
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import cast_into, recast_into
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Relu(Op):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         if self.slope is None and self.threshold is None and self.max_value is None:
-            return cast_into(np.maximum(inputs[0], 0), types[0].fraction, result, overflow)
+            return recast_into(np.clip(inputs[0], 0, types[0].max), types[0], result, overflow)
         fraction = self._fraction(types[0])
         return cast_into(compact(self._exact(inputs[0], types[0], fraction)), fraction, result, overflow)
 

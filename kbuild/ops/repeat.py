@@ -10,7 +10,7 @@ import numpy as np
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import recast_into
 from kbuild.ops.windows import Array, at_least, per_axis
 
 
@@ -45,7 +45,7 @@ class Repeat(Op):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        return self._repeated(cast_into(inputs[0], types[0].fraction, result, overflow), 1)
+        return self._repeated(recast_into(inputs[0], types[0], result, overflow), 1)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         return self._repeated(inputs[0], 1)

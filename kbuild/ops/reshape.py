@@ -9,7 +9,7 @@ from typing import ClassVar
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import recast_into
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reshape(Op):
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
         x = inputs[0]
-        return cast_into(x.reshape(x.shape[0], *self.shape), types[0].fraction, result, overflow)
+        return recast_into(x.reshape(x.shape[0], *self.shape), types[0], result, overflow)
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape)

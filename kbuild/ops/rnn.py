@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray, type_for
-from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.op import Evaluation, Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
-from kbuild.ops.accumulate import accumulate, exact_sum_bounds
-from kbuild.ops.casting import cast_into
+from kbuild.ops.accumulate import exact_sum_bounds
+from kbuild.ops.casting import cast_into, recast_into
 from kbuild.ops.contraction import STRATEGIES
+from kbuild.ops.floatsums import Accumulation, contraction_of_columns
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
+from kbuild.parallel import parts
+
+_BLOCK = 1 << 16  # sums of one step that are worked on at once
 
 State = tuple[IntArray, ...]
+Step = Callable[[IntArray, State, OverflowCount], State]
 FloatState = tuple[FloatArray, ...]
 Address = tuple[int, int]  # offset and shift of a table's index, as in `ops/lut.py`
 
@@ -33,6 +38,23 @@ def unit(function: str, params: tuple[float, ...], table: Tensor | None, address
     if function == "relu":
         return Relu()
     return Lut(function, params, table, *address)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation of integers of a type, exact, and the type of its values."""
+
+    evaluate: Evaluation
+    type: FixedType
+
+    @classmethod
+    def of(cls, op: Op, before: FixedType) -> Activation:
+        """An operation as an activation of integers of the type `before`."""
+        result = op.infer_type([before])
+        return cls(op.prepared([before], result), result)
+
+    def __call__(self, q: IntArray) -> IntArray:
+        return self.evaluate([q], OverflowCount())
 
 
 def exact_sum(x: FixedType, weight: Tensor, bias: Tensor | None) -> FixedType:
@@ -178,38 +200,52 @@ class Recurrent(Op):
     # ---- integers
 
     @abstractmethod
-    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
-        """The next states for a [B, G * U] of the type `accum` and states [B, U] of their types."""
+    def stepper(self) -> Step:
+        """The next states for a [G * U, B] of the type `accum` and states [U, B] of their types."""
 
-    def recurrent(self, h: IntArray, overflow: OverflowCount, columns: slice = slice(None)) -> IntArray:
-        """`h @ recurrent_weight + recurrent_bias` of some columns, in the type `recurrent_accum`."""
+    def recurrent(self, columns: slice = slice(None)) -> Accumulation:
+        """`h @ recurrent_weight + recurrent_bias` of some columns, in the type `recurrent_accum`, for h [U, B]."""
         weight = Tensor(self.recurrent_weight.data[:, columns], self.recurrent_weight.type)
         bias = self.recurrent_bias and Tensor(self.recurrent_bias.data[columns], self.recurrent_bias.type)
-        return accumulate(h, self.state_types()[0], weight, bias, self.sums()[1], overflow)
-
-    def applied(self, op: Op, q: IntArray, of: FixedType) -> tuple[IntArray, FixedType]:
-        """An activation of integers of a type, exact, and the type of its values."""
-        result = op.infer_type([of])
-        return op.eval([q], [of], result, OverflowCount()), result
+        return contraction_of_columns(self.state_types()[0], weight, bias, self.sums()[1])
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        x, of = inputs[0], self.state_types()
-        samples, length = x.shape[:2]
-        sums = accumulate(x.reshape(-1, x.shape[2]), types[0], self.weight, self.bias, self.sums()[0], overflow)
-        sums = sums.reshape(samples, length, -1)
-        if len(inputs) > 1:
-            given = zip(inputs[1:], types[1:], of, strict=True)
-            state: State = tuple(cast_into(q, t.fraction, to, overflow) for q, t, to in given)
-        else:
-            state = tuple(np.zeros((samples, self.units), np.int64) for _ in of)
-        kept = []
-        for t in range(length)[:: -1 if self.go_backwards else 1]:
-            state = self.step(sums[:, t], state, overflow)
-            kept.append(state[self.output])
-        value = np.stack(kept[:: -1 if self.flip else 1], axis=1) if self.return_sequences else kept[-1]
-        return cast_into(value, of[self.output].fraction, result, overflow)
+        return self.prepared(types, result)(inputs, overflow)
+
+    def adder(self) -> Callable[[IntArray, IntArray], IntArray]:
+        """`a + r`, exact."""
+        accum, recurrent_accum = self.sums()
+        bits = accum.width, recurrent_accum.width
+        return lambda a, r: exact.add(a, accum.fraction, r, recurrent_accum.fraction, bits)[0]
+
+    def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        """Inside, samples are innermost, so that gates and states are contiguous, and some at a time, for the cache."""
+        of = self.state_types()
+        accumulated = contraction_of_columns(types[0], self.weight, self.bias, self.sums()[0])
+        step = self.stepper()
+        block = max(_BLOCK // (self.gates * self.units), 1)
+
+        def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
+            samples = len(inputs[0])
+            shape = self.infer_shape([x.shape[1:] for x in inputs])
+            found = [np.zeros((0, *shape), np.int64)]
+            for some in parts(samples, block):
+                sums = accumulated(np.ascontiguousarray(np.moveaxis(inputs[0][some], 0, -1)), overflow)
+                state: State = tuple(np.zeros((self.units, sums.shape[-1]), np.int64) for _ in of)
+                if len(inputs) > 1:
+                    given = zip(inputs[1:], types[1:], of, strict=True)
+                    state = tuple(cast_into(q[some].T, t.fraction, to, overflow) for q, t, to in given)
+                kept = []
+                for t in range(len(sums))[:: -1 if self.go_backwards else 1]:
+                    state = step(sums[t], state, overflow)
+                    kept.append(state[self.output])
+                steps = kept[:: -1 if self.flip else 1] if self.return_sequences else kept[-1:]
+                found.append(np.moveaxis(np.stack(steps), -1, 0).reshape(-1, *shape))
+            return recast_into(np.concatenate(found), of[self.output], result, overflow)
+
+        return evaluate
 
     # ---- floats
 
@@ -274,12 +310,15 @@ class SimpleRnn(Recurrent):
         """The activation."""
         return unit(self.activation, self.activation_params, self.table, self.table_address)
 
-    def step(self, a: IntArray, state: State, overflow: OverflowCount) -> State:
+    def stepper(self) -> Step:
         (to,) = self.state_types()
-        accum, recurrent_accum = self.sums()
-        total, _ = exact.add(a, accum.fraction, self.recurrent(state[0], overflow), recurrent_accum.fraction)
-        h, of = self.applied(self.act(), total, self.sum_type())
-        return (cast_into(h, of.fraction, to, overflow),)
+        plus, recurrent, act = self.adder(), self.recurrent(), Activation.of(self.act(), self.sum_type())
+
+        def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
+            h = act(plus(a, recurrent(state[0], overflow)))
+            return (recast_into(h, act.type, to, overflow),)
+
+        return step
 
     def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
         return (self.act().eval_float([a + self.recurrent_float(state[0])]),)

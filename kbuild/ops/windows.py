@@ -19,13 +19,18 @@ def positions(length: int, size: int, stride: int, padding: tuple[int, int], dil
     return (length + sum(padding) - (size - 1) * dilation - 1) // stride + 1
 
 
-def spread(x: Array, padding: Pairs, factors: Sequence[int], fill: int | float = 0) -> Array:
-    """x [B, *spatial, C] with `factors - 1` fills between its elements along each spatial axis and `padding` around."""
+def spread(
+    x: Array, padding: Pairs, factors: Sequence[int], fill: int | float = 0, dtype: type[np.generic] | None = None
+) -> Array:
+    """x [B, *spatial, C] with `factors - 1` fills between its elements along each spatial axis and `padding` around.
+
+    Where that changes x, the result may have another `dtype`.
+    """
     lengths = [(n - 1) * f + 1 for n, f in zip(x.shape[1:-1], factors, strict=True)]
     if all(f == 1 for f in factors) and not any(map(any, padding)):
         return x
     padded = [low + n + high for n, (low, high) in zip(lengths, padding, strict=True)]
-    result = np.full((len(x), *padded, x.shape[-1]), fill, dtype=x.dtype)
+    result = np.full((len(x), *padded, x.shape[-1]), fill, dtype=dtype or x.dtype)
     inner = (slice(low, low + n, f) for n, f, (low, _) in zip(lengths, factors, padding, strict=True))
     place = (slice(None), *inner)
     result[place] = x

@@ -12,6 +12,8 @@ from kbuild.ops.conv import Conv
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
+MOST_ENCODED = 31  # its instruction is a word of 64 bits: backends/hls/stream/encoded.h
+
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph itself. Raises RecipeError with a line for each layer that cannot be printed as asked."""
@@ -30,7 +32,7 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
     settings = context.settings_of(node)
     if settings is None or not isinstance(node.op, Contraction | Recurrent):
         return []
-    return _kernel_problems(node.op, name, backend, settings, context.io_type)
+    return _kernel_problems(node.op, name, backend, settings)
 
 
 def _prints(backend: Backend, op: Op, io_type: str) -> bool:
@@ -47,14 +49,10 @@ def _prints(backend: Backend, op: Op, io_type: str) -> bool:
 
 
 def _kernel_problems(
-    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings, io_type: str
+    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings
 ) -> list[Problem]:
     problems = []
     strategies = backend.strategies.get(op.kind, ())
-    streamed = io_type == "io_stream" and isinstance(op, Contraction)
-    if streamed and op.strategy == "distributed_arithmetic":
-        message = f"{name}: streamed layers have no strategy distributed_arithmetic yet; write Unrolled, or io_parallel"
-        problems.append(Problem(settings.strategy.place, settings.strategy.key, message))
     if op.strategy not in strategies:
         message = f"{name}: {backend.name} has no strategy {op.strategy} yet; write one of {', '.join(strategies)}"
         problems.append(Problem(settings.strategy.place, settings.strategy.key, message))
@@ -66,22 +64,21 @@ def _kernel_problems(
         )
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
     if isinstance(op, Conv):
-        problems += _convolution_problems(settings, name, io_type)
+        problems += _convolution_problems(op, settings, name)
     if isinstance(op, Recurrent) and not settings.static.value:
         message = f"{name}: one cell computes all steps in turn; write true"
         problems.append(Problem(settings.static.place, settings.static.key, message))
     return problems
 
 
-def _convolution_problems(settings: LayerSettings, name: str, io_type: str) -> list[Problem]:
-    """Settings of convolutions that no kernel honours yet."""
+def _convolution_problems(op: Conv, settings: LayerSettings, name: str) -> list[Problem]:
+    """Settings of convolutions that no kernel honours."""
     reuse = settings.reuse_factor.value
     wanted: list[tuple[Setting[int] | Setting[str] | Setting[str | None], bool, str]] = [
-        (settings.parallelization_factor, settings.parallelization_factor.value != 1 and io_type == "io_stream",
-         "streamed convolutions compute one position at a time; write 1"),
-        (settings.conv_implementation,
-         settings.conv_implementation.value == "Encoded" and io_type == "io_stream",
-         "streamed convolutions keep their windows in line buffers; write LineBuffer"),
+        (settings.conv_implementation, op.encoded and len(op.kernel) > 2,
+         "streamed convolutions over three axes hold the whole value; write LineBuffer"),
+        (settings.conv_implementation, op.encoded and max(op.kernel) > MOST_ENCODED,
+         f"encoded windows are of at most {MOST_ENCODED} places along an axis; write LineBuffer"),
         (settings.implementation, settings.implementation.value not in (None, "im2col"),
          "convolutions are matrix products of their windows; write im2col"),
         (settings.depthwise_reuse_factor, settings.depthwise_reuse_factor.value != reuse,

@@ -94,7 +94,7 @@ def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
 
 
 def _in_parallel(node: Node, op: Conv, context: Context, problems: list[Problem]) -> Conv:
-    """With the number of output positions that are computed at once."""
+    """With the number of output positions that are computed at once, and how a stream keeps its window."""
     settings, positions = context.settings[node.layer.name], math.prod(node.shape[:-1])
     factor = settings.parallelization_factor
     if positions % factor.value:
@@ -104,7 +104,8 @@ def _in_parallel(node: Node, op: Conv, context: Context, problems: list[Problem]
             f"{node.layer.name}; legal ones near it are {_near(legal, factor.value)}"
         )
         problems.append(Problem(factor.place, factor.key, message))
-    return replace(op, parallelization_factor=factor.value)
+    encoded = context.io_type == "io_stream" and settings.conv_implementation.value == "Encoded"
+    return replace(op, parallelization_factor=factor.value, encoded=encoded)
 
 
 def _near(legal: list[int], wanted: int) -> str:

@@ -48,8 +48,7 @@ def matrices(op: Contraction | Recurrent, node: Node, io_type: str) -> list[Matr
     if isinstance(op, Dense):
         return [Matrix(*op.matrix_shape, copies=math.prod(node.shape[:-1]) if io_type == "io_parallel" else 1)]
     assert isinstance(op, Conv)
-    places = op.parallelization_factor if io_type == "io_parallel" else 1
-    return [Matrix(*op.matrix_shape, window=op.terms * op.groups, places=places)]
+    return [Matrix(*op.matrix_shape, window=op.terms * op.groups, places=op.parallelization_factor)]
 
 
 def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:

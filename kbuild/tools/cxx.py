@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kbuild.dataclass import dataclass, replace
@@ -59,11 +59,12 @@ def identity(program: Program) -> str:
 
 def compile_shared(sources: Sequence[Path], output: Path, *, build_dir: Path, log_dir: Path,
                    options: Options | None = None, objects: Sequence[Path] = (), jobs: int = 2,
-                   program: Program | None = None, project: Path | None = None,
-                   timeout: float | None = None) -> Path:
+                   program: Program | None = None, project: Path | None = None, timeout: float | None = None,
+                   special: Mapping[Path, Options] | None = None) -> Path:
     """Compile `sources` (`jobs` at a time), link them with `objects` into the shared library `output`.
 
-    Object files go to `build_dir`, one log a source to `log_dir`. `output` appears whole or not at all.
+    Object files go to `build_dir`, one log a source to `log_dir`. `output` appears whole or not at all. Sources in
+    `special` have options of their own.
     Compilers run in `build_dir`, with paths relative to it. Raises StageError with the first error line.
     """
     program = program or compiler()
@@ -78,7 +79,7 @@ def compile_shared(sources: Sequence[Path], output: Path, *, build_dir: Path, lo
         else:
             inputs = [relative(made, build_dir) for made in
                       compile_objects(sources, build_dir, log_dir=log_dir, options=options, jobs=jobs,
-                                      program=program, project=project, timeout=timeout)]
+                                      program=program, project=project, timeout=timeout, special=special)]
         link = Job(program, [*arguments, "-shared", *inputs, *(relative(o, build_dir) for o in objects),
                              "-o", relative(temporary, build_dir)], build_dir, log_dir / f"{output.stem}.log")
         run_all([link], project=project, timeout=timeout)
@@ -90,18 +91,20 @@ def compile_shared(sources: Sequence[Path], output: Path, *, build_dir: Path, lo
 
 def compile_objects(sources: Sequence[Path], build_dir: Path, *, log_dir: Path, options: Options | None = None,
                     jobs: int = 2, program: Program | None = None, project: Path | None = None,
-                    timeout: float | None = None) -> list[Path]:
+                    timeout: float | None = None, special: Mapping[Path, Options] | None = None) -> list[Path]:
     """Compile each source to `build_dir/<stem>.o`, the largest first, `jobs` at a time.
 
+    Sources in `special` have options of their own.
     Raises StageError with the compiler's first error line, ValueError when two sources have one stem.
     """
     program = program or compiler()
     if len({source.stem for source in sources}) != len(sources):
         raise ValueError(f"two C++ sources have one name: {sorted(source.name for source in sources)}")
     build_dir.mkdir(parents=True, exist_ok=True)
-    arguments = _relative_to(options or Options(), build_dir).arguments()
+    arguments = {source: _relative_to((special or {}).get(source, options or Options()), build_dir).arguments()
+                 for source in sources}  # fmt: skip
     largest_first = sorted(sources, key=lambda source: (-source.stat().st_size, source.name))
-    run_all([Job(program, [*arguments, "-c", relative(source, build_dir), "-o", f"{source.stem}.o"], build_dir,
+    run_all([Job(program, [*arguments[source], "-c", relative(source, build_dir), "-o", f"{source.stem}.o"], build_dir,
                  log_dir / f"{source.stem}.log") for source in largest_first],
             at_once=jobs, project=project, timeout=timeout)
     return [build_dir / f"{source.stem}.o" for source in sources]

@@ -27,6 +27,7 @@ from kbuild.errors import MissingTool, StageError
 from kbuild.resources import user_cache
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02  # seconds between two looks at running processes
+_PAUSE_SHARE = 1 / 32  # of the time waited so far
 _TERMINATION_GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _VERSION_TIMEOUT = 60.0
 _TAIL_LINES = 5
@@ -273,7 +274,7 @@ def run_all(jobs: Sequence[Job], *, at_once: int = 1, project: Path | None = Non
     waiting = list(reversed(jobs))
     running: list[_Running] = []
     done: dict[int, Completed] = {}
-    pause = _SHORTEST_PAUSE
+    since = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -283,9 +284,11 @@ def run_all(jobs: Sequence[Job], *, at_once: int = 1, project: Path | None = Non
             running = [r for r in running if r not in ended]
             for finished in ended:
                 done[finished.index] = finished.completed(project, check)
-            pause = _SHORTEST_PAUSE if ended else min(2 * pause, _LONGEST_PAUSE)
-            if running and not ended:
-                time.sleep(pause)
+            if ended:
+                since = time.monotonic()
+            elif running:
+                waited = time.monotonic() - since
+                time.sleep(min(max(waited * _PAUSE_SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE))
     except _TimedOut as late:
         shown = relative(late.job.log, project or late.job.cwd)
         raise StageError(f"{late.job.program.name} was still running after {timeout:g} s and was stopped.\n"

@@ -13,7 +13,7 @@ import pytest
 from random_graphs import ANY, MAKERS, NARROW, SEQUENCE, SPATIAL, Builder, integers
 from stream_harness import BACKENDS, Case, Kernels, order
 
-from kbuild.emit.hls.stream.convolution import conv
+from kbuild.emit.hls.stream.convolution import LEAST, conv
 from kbuild.emit.hls.stream.dense import dense
 from kbuild.emit.hls.stream.moves import concatenate, pad, repeat
 from kbuild.emit.hls.stream.pooling import pool
@@ -85,15 +85,23 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
         told = f"{case.node} of {[(x.shape, str(x.type)) for x in case.inputs]} by {case.kernel.call.kernel}"
         assert logs == [case.order()] * SAMPLES, told
         assert found.shape == wanted.shape and bool((wide(found) == wide(wanted)).all()), told
+        if "fifo_depth" in case.kernel.call.config.integers:
+            assert case.kernel.call.config.integers["fifo_depth"] == max(kernels.inner_peak, LEAST), told
 
 
-SEEDS = [(3, NARROW), (1003, ANY)]
+SEEDS = [(3, NARROW, KINDS), (1003, ANY, KINDS), (1, NARROW, ("conv",))]
 CASES = 32
 
 
-@pytest.mark.parametrize(("seed", "widths"), SEEDS)
-def test_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
-    check(list(random_cases(seed, CASES, widths)), tmp_path)
+@pytest.mark.parametrize(("seed", "widths", "kinds"), SEEDS)
+def test_random_kernels(seed: int, widths: tuple[int, int], kinds: Sequence[str], tmp_path: Path) -> None:
+    check(list(random_cases(seed, CASES, widths, kinds)), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_more_random_convolutions(seed: int, tmp_path: Path) -> None:
+    check(list(random_cases(seed, 60, ANY if seed % 4 == 3 else NARROW, ("conv",))), tmp_path)
 
 
 @pytest.mark.slow
@@ -104,7 +112,7 @@ def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path)
 
 def test_the_random_kernels_have_everything() -> None:
     """So that a change of the generator cannot quietly stop testing something."""
-    cases = [case for seed, widths in SEEDS for case in random_cases(seed, CASES, widths)]
+    cases = [case for seed, widths, kinds in SEEDS for case in random_cases(seed, CASES, widths, kinds)]
     templates = set()
     for header in (BACKENDS / "hls" / "stream").glob("*.h"):
         found = re.findall(r"^void (stream_\w+)\(hls::stream<\w+>& \w+, hls::stream", header.read_text(), re.MULTILINE)
@@ -115,7 +123,9 @@ def test_the_random_kernels_have_everything() -> None:
                   lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip
         assert {max(drawn(op)) > 1 for op, _ in convs} == {True, False}
     assert {len(op.kernel) for op, _ in convs} == {1, 2}
-    integers_of = [case.kernel.call.config.integers for _, case in convs]
+    at_once = [(op.encoded, op.parallelization_factor > 1, max(op.input_dilation) > 1) for op, _ in convs]
+    assert {*at_once} == {*itertools.product((True, False), repeat=3)}
+    integers_of = [case.kernel.call.config.integers for op, case in convs if not op.encoded]
     assert any(i["lines"] > 1 and i["spread0"] > 1 for i in integers_of)  # rows of zeros between those in memory
     assert any(i["first0"] < 0 or i["first1"] < 0 for i in integers_of)  # windows that end before the input begins
     larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]

@@ -19,7 +19,6 @@ from random_graphs import (
     SEQUENCE,
     SPATIAL,
     Builder,
-    integers,
     random_graph,
     random_inputs,
     typed_cell,
@@ -314,15 +313,6 @@ def test_a_library_that_was_replaced_while_loaded(tmp_path: Path) -> None:
     for graph, engine in ((first, before), (second, after)):
         name = graph.outputs[0]
         assert same(engine.run(inputs)[name], emulate.run(graph, inputs).values[name])
-
-
-@pytest.mark.parametrize("of", [FixedType(w, 0, s) for w in (1, 63, 64, 65, 128, 200) for s in (False, True)])
-def test_words(of: FixedType) -> None:
-    values = np.concatenate([integers(np.random.default_rng(1), (50,), of),
-                             np.array([of.min, of.max], dtype=object)]).reshape(4, 13)
-    words = csim.to_words(values, of)
-    assert words.shape == (4, 13, -(-of.width // 64)) and words.dtype == np.int64
-    assert same(csim.from_words(words, of), values)
 
 
 def test_names_that_mean_something_in_cpp(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from kbuild.fixed import FixedType, Overflow, Quantization, from_float, to_float
 from kbuild.ir import Graph, Interval, Layer, Node, OverflowCount, Tensor
+from kbuild.ops import rnn
 from kbuild.ops.gru import Gru
 from kbuild.ops.input import Input
 from kbuild.ops.lstm import Lstm
@@ -171,7 +172,7 @@ def values(q: np.ndarray, of: FixedType) -> list[object]:
     return [values(row, of) for row in q] if q.ndim > 1 else [int(v) * of.lsb for v in q]
 
 
-@pytest.mark.parametrize("widest", [5, 12, 40])
+@pytest.mark.parametrize("widest", [5, 12, 40, 80])
 @pytest.mark.parametrize("kind", CELLS)
 def test_cells(kind: str, widest: int) -> None:
     rng = random.Random(widest)
@@ -193,6 +194,23 @@ def test_cells(kind: str, widest: int) -> None:
             ]
             wanted = Oracle(op).run(values(inputs[0][sample], types[0]), first or zero, result)
             assert y[sample].tolist() == wanted, (op, types, result)
+
+
+@pytest.mark.parametrize("widest", [12, 80])
+@pytest.mark.parametrize("kind", CELLS)
+def test_samples_in_blocks(monkeypatch: pytest.MonkeyPatch, kind: str, widest: int) -> None:
+    rng, whole = random.Random(widest), rnn._BLOCK
+    for samples in (0, 1, 7):
+        op, features = random_op(rng, kind, widest)
+        shapes = [(3, features), *([(op.units,)] * op.states)]
+        types, result = [random_type(rng, widest) for _ in shapes], random_type(rng, widest)
+        inputs = [tensor(rng, (samples, *shape), of).data for shape, of in zip(shapes, types, strict=True)]
+        found = []
+        for block in (whole, 2 * op.gates * op.units):
+            monkeypatch.setattr(rnn, "_BLOCK", block)
+            overflow = OverflowCount()
+            found.append((op.eval(inputs, types, result, overflow).tolist(), overflow.values))
+        assert found[0] == found[1]
 
 
 def random_float(rng: random.Random, kind: str, steps: int) -> tuple[Graph, np.ndarray]:

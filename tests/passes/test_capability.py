@@ -11,7 +11,7 @@ import pytest
 from kbuild.config import load_recipe, resolve_settings
 from kbuild.config.capability import check_recipe
 from kbuild.errors import RecipeError
-from kbuild.ir import Graph, Layer, Node, Tensor, verify
+from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
@@ -25,10 +25,13 @@ def graph() -> Graph:
     return verify(Graph("g", (x, Node("fc", Dense(Tensor(np.ones((4, 2)))), ("x",), (2,), layer)), ("fc",)))
 
 
-def images() -> Graph:
-    x = Node("x", Input((4, 2)), (), (4, 2), Layer("x", "InputLayer"))
-    op = Conv(Tensor(np.ones((3, 2, 2))), strides=(1,), padding=((0, 0),), dilation=(1,), input_dilation=(1,))
-    return verify(Graph("g", (x, Node("c", op, ("x",), (2, 2), Layer("c", "Conv1D"))), ("c",)))
+def images(kernel: tuple[int, ...] = (3,)) -> Graph:
+    ones, size = (1,) * len(kernel), tuple(n + 1 for n in kernel)
+    x = Node("x", Input((*size, 2)), (), (*size, 2), Layer("x", "InputLayer"))
+    op = Conv(Tensor(np.ones((*kernel, 2, 2))), strides=ones, padding=((0, 0),) * len(kernel), dilation=ones,
+              input_dilation=ones)  # fmt: skip
+    shape = (*(2 for _ in kernel), 2)
+    return verify(Graph("g", (x, Node("c", op, ("x",), shape, Layer("c", f"Conv{len(kernel)}D"))), ("c",)))
 
 
 def recipe_file(folder: Path, text: str) -> Path:
@@ -44,6 +47,13 @@ def refused_design(folder: Path, text: str, model: Graph | None = None) -> list[
     with pytest.raises(RecipeError) as caught:
         check_capability.run(resolve_strategy.run(model, context), context)
     return [line.removeprefix(f"{folder}/") for line in str(caught.value).splitlines()]
+
+
+def accepted(folder: Path, text: str) -> Op:
+    """The op of the convolution of `images`."""
+    (recipe,) = load_recipe(recipe_file(folder, text))
+    context = Context(resolve_settings(recipe, layer_infos(images())), recipe.backend, recipe.io_type)
+    return check_capability.run(resolve_strategy.run(images(), context), context)["c"].op
 
 
 def refused_recipe(folder: Path, text: str) -> list[str]:
@@ -87,35 +97,36 @@ def test_parallelization_factors(tmp_path: Path) -> None:
         "recipe.yml:3:57: HLSConfig.LayerType.Conv1D.ParallelizationFactor: a parallelization factor of 3 does not "
         "divide the 2 output positions of the layer c; legal ones near it are 1, 2"
     ]
-    (recipe,) = load_recipe(recipe_file(tmp_path, text % 2))
-    context = Context(resolve_settings(recipe, layer_infos(images())), recipe.backend, recipe.io_type)
-    op = check_capability.run(resolve_strategy.run(images(), context), context)["c"].op
-    assert isinstance(op, Conv) and op.parallelization_factor == 2
-    (line,) = refused_design(tmp_path, f"IOType: io_stream\n{text % 2}", images())
-    assert line.endswith("layer c (Conv1D): streamed convolutions compute one position at a time; write 1")
+    for more in ("", "IOType: io_stream\n"):
+        op = accepted(tmp_path, f"{more}{text % 2}")
+        assert isinstance(op, Conv) and op.parallelization_factor == 2
 
 
 def test_windows_of_streams(tmp_path: Path) -> None:
     text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {ConvImplementation: Encoded}}\n"
-    (line,) = refused_design(tmp_path, text, images())
-    assert line == (
-        "recipe.yml:4:41: HLSConfig.Model.ConvImplementation: layer c (Conv1D): streamed convolutions keep their "
-        "windows in line buffers; write LineBuffer"
-    )
+    op = accepted(tmp_path, text)
+    assert isinstance(op, Conv) and op.encoded
+    where = "recipe.yml:4:41: HLSConfig.Model.ConvImplementation: layer c"
+    assert refused_design(tmp_path, text, images((32,))) == [
+        f"{where} (Conv1D): encoded windows are of at most 31 places along an axis; write LineBuffer"
+    ]
+    assert refused_design(tmp_path, text, images((2, 1, 3))) == [
+        f"{where} (Conv3D): streamed convolutions over three axes hold the whole value; write LineBuffer"
+    ]
 
 
-def test_distributed_arithmetic_of_streams(tmp_path: Path) -> None:
-    text = "Backend: Vitis\nIOType: io_stream\nHLSConfig: {Model: {Strategy: distributed_arithmetic}}\n"
-    (line,) = refused_design(tmp_path, text, images())
-    assert line.startswith("recipe.yml:4:31: HLSConfig.Model.Strategy: layer c (Conv1D): streamed layers have no")
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_distributed_arithmetic(io_type: str, tmp_path: Path) -> None:
+    text = f"Backend: Vitis\nIOType: {io_type}\nHLSConfig: {{Model: {{Strategy: distributed_arithmetic}}}}\n"
+    op = accepted(tmp_path, text)
+    assert isinstance(op, Conv) and op.strategy == "distributed_arithmetic"
 
 
 @pytest.mark.parametrize("word", ["LineBuffer", "Encoded"])
 def test_how_streams_keep_their_window_is_nothing_to_io_parallel(word: str, tmp_path: Path) -> None:
     text = f"Backend: Vivado\nHLSConfig: {{Model: {{ConvImplementation: {word}}}}}\n"
-    (recipe,) = load_recipe(recipe_file(tmp_path, text))
-    context = Context(resolve_settings(recipe, layer_infos(images())), recipe.backend, recipe.io_type)
-    check_capability.run(resolve_strategy.run(images(), context), context)
+    op = accepted(tmp_path, text)
+    assert isinstance(op, Conv) and not op.encoded
 
 
 def test_convolutions_in_verilog(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from kbuild.ops.softmax import Softmax
 from kbuild.passes import check_limits, resolve_strategy
 from kbuild.passes.context import Context, layer_infos
 from kbuild.passes.resolve_strategy import as_chosen
-from kbuild.passes.unrolled import Matrix
+from kbuild.passes.unrolled import Matrix, matrices
 
 
 def one(op: Op, shape: tuple[int, ...]) -> Graph:
@@ -139,6 +140,14 @@ def conv(channels: int) -> Conv:
 )
 def test_what_is_at_the_limit_fits(op: Op, shape: tuple[int, ...], tmp_path: Path) -> None:
     passed(one(op, shape), tmp_path)
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+def test_positions_at_once_are_products_at_once(io_type: str) -> None:
+    op = replace(conv(2), parallelization_factor=8)
+    (matrix,) = matrices(op, one(op, (66, 2))["y"], io_type)
+    assert matrix.at_once("latency", 1) == 8 * 3 * 2 * 64
+    assert matrix.at_once("resource", 6) == 8 * 64
 
 
 def test_every_element_is_a_register(tmp_path: Path) -> None:

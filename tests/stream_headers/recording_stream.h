@@ -3,6 +3,7 @@
 #define KFIXED_HLS_STREAM_H
 
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <deque>
 
@@ -18,14 +19,25 @@ struct recorder {
 
 namespace hls {
 
+// The most items that were in a stream inside of a kernel.
+inline int64_t& inner_peak() {
+    static int64_t peak = 0;
+    return peak;
+}
+
 template <class T>
 class stream {
   public:
-    stream(recorder& to, char name) : to_(to), name_(name) {}
+    stream() : to_(0), name_(0) {}  // inside a kernel: not recorded, but it must not be read when empty
+    stream(recorder& to, char name) : to_(&to), name_(name) {}
+    ~stream() {
+        if (!to_ && !items.empty()) abort();
+    }
     T read() {
-        to_.add(name_);
+        if (to_) to_->add(name_);
         if (items.empty()) {
-            to_.add('!');
+            if (!to_) abort();
+            to_->add('!');
             return T();
         }
         const T x = items.front();
@@ -33,13 +45,14 @@ class stream {
         return x;
     }
     void write(const T& x) {
-        to_.add(name_);
+        if (to_) to_->add(name_);
         items.push_back(x);
+        if (!to_ && int64_t(items.size()) > inner_peak()) inner_peak() = int64_t(items.size());
     }
     std::deque<T> items;
 
   private:
-    recorder& to_;
+    recorder* to_;
     char name_;
 };
 

@@ -1,4 +1,7 @@
 // Convolution of a stream of pixels, as in conv.h: a packet of outputs follows as soon as its window is complete.
+//
+// A step moves the window by `corners` places of a row, with at most `at_once` positions of the output among them, which
+// are computed side by side; it takes `interval` cycles, since a FIFO carries one packet in each.
 #ifndef KBUILD_STREAM_CONVOLUTION_H
 #define KBUILD_STREAM_CONVOLUTION_H
 
@@ -9,7 +12,7 @@ namespace kbuild {
 
 // One position, all products at once.
 template <class C, class T, class Y>
-void stream_conv_position(const T window[C::rows * C::columns * C::channels], hls::stream<Y>& y,
+void stream_conv_position(const T window[C::rows * C::columns * C::channels], Y& y,
                           const typename C::weight_t weight[C::terms * C::outputs],
                           const typename C::bias_t bias[C::outputs], int f0, int f1) {
 #pragma HLS INLINE
@@ -26,12 +29,19 @@ void stream_conv_position(const T window[C::rows * C::columns * C::channels], hl
                                                           (k0 * C::kernel1 + k1) * C::group_channels);
         }
     }
-    Y result;
-    for (int n = 0; n < C::outputs; ++n) result[n] = accum[n];
-    y.write(result);
+    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
 }
 
-// Latency: a pixel every `reuse_factor` cycles, with at most `multipliers` multipliers.
+// The packets of the positions that a step has found.
+template <class C, class Y>
+void stream_conv_results(const Y result[C::at_once], int found, hls::stream<Y>& y) {
+#pragma HLS INLINE
+    for (int place = 0; place < C::at_once; ++place) {
+        if (place < found) y.write(result[place]);
+    }
+}
+
+// Latency: a step every `interval` cycles, with at most `multipliers` multipliers.
 template <class C, class X, class Y>
 void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C::weight_t weight[C::terms * C::outputs],
                          const typename C::bias_t bias[C::outputs]) {
@@ -45,12 +55,20 @@ void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C:
 #pragma HLS ARRAY_PARTITION variable=line complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=line complete dim=3
 #pragma HLS ARRAY_PARTITION variable=window complete
-    KBUILD_EACH_CORNER(C) {
-#pragma HLS PIPELINE II=C::reuse_factor
-#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
-        if (f1 == 0 && i1 == C::first1) empty<C>(window);
-        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
-        if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
+    KBUILD_EACH_STEP(C) {
+#pragma HLS PIPELINE II=C::interval
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_distance true
+        Y result[C::at_once];
+#pragma HLS ARRAY_PARTITION variable=result complete
+        int found = 0;
+        for (int corner = 0; corner < C::corners; ++corner) {
+            KBUILD_CORNER(C)
+            if (i1 >= C::end1) continue;
+            if (f1 == 0 && i1 == C::first1) empty<C>(window);
+            if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+            if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, result[found++], weight, bias, f0, f1);
+        }
+        stream_conv_results<C>(result, found, y);
     }
 }
 
@@ -68,19 +86,26 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=line complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=line complete dim=3
 #pragma HLS ARRAY_PARTITION variable=window complete
-    KBUILD_EACH_CORNER(C) {
-#pragma HLS PIPELINE II=C::reuse_factor
-#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
-        if (f1 == 0 && i1 == C::first1) empty<C>(window);
-        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
-        if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, y, weight, bias, f0, f1);
+    KBUILD_EACH_STEP(C) {
+#pragma HLS PIPELINE II=C::interval
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_distance true
+        Y result[C::at_once];
+#pragma HLS ARRAY_PARTITION variable=result complete
+        int found = 0;
+        for (int corner = 0; corner < C::corners; ++corner) {
+            KBUILD_CORNER(C)
+            if (i1 >= C::end1) continue;
+            if (f1 == 0 && i1 == C::first1) empty<C>(window);
+            if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+            if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, result[found++], weight, bias, f0, f1);
+        }
+        stream_conv_results<C>(result, found, y);
     }
 }
 
 // The inputs under the kernel, [terms][groups].
 template <class C, class T>
-void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T terms[C::terms * C::groups], int f0,
-                       int f1) {
+void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T* terms, int f0, int f1) {
 #pragma HLS INLINE
     for (int k0 = 0; k0 < C::kernel0; ++k0) {
 #pragma HLS UNROLL
@@ -104,7 +129,45 @@ void stream_conv_terms(const T window[C::rows * C::columns * C::channels], T ter
     }
 }
 
-// Resource: each position takes `reuse_factor` steps of `products` products.
+// The sums of `at_once` windows, [terms][groups] each, in `reuse_factor` steps of `products` products; the first `found`
+// are written.
+template <class C, class T, class Y>
+void stream_conv_steps(const T terms[C::at_once * C::terms * C::groups], int found, hls::stream<Y>& y,
+                       const typename C::weight_t weight[C::terms * C::outputs],
+                       const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    typename C::accum_t accum[C::at_once * C::outputs];
+#pragma HLS ARRAY_PARTITION variable=accum complete
+    for (int place = 0; place < C::at_once; ++place) {
+#pragma HLS UNROLL
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            accum[place * C::outputs + n] = bias[n];
+        }
+    }
+    add_steps_to<C, C::groups, C::reuse_factor, C::at_once>(terms, 0, C::terms * C::groups, accum, weight, 0);
+    for (int place = 0; place < C::at_once; ++place) {
+        Y result;
+        for (int n = 0; n < C::outputs; ++n) {
+#pragma HLS UNROLL
+            result[n] = accum[place * C::outputs + n];
+        }
+        if (place < found) y.write(result);
+    }
+}
+
+// Windows that a step may not find: at the ends of rows.
+template <class C, class T>
+void stream_conv_clear(T terms[C::at_once * C::terms * C::groups]) {
+#pragma HLS INLINE
+    if (C::at_once == 1) return;
+    for (int i = 0; i < C::at_once * C::terms * C::groups; ++i) {
+#pragma HLS UNROLL
+        terms[i] = 0;
+    }
+}
+
+// Resource: the positions of a step take `reuse_factor` steps of `products` products each.
 template <class C, class X, class Y>
 void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
                           const typename C::weight_t weight[C::terms * C::outputs],
@@ -117,31 +180,33 @@ void stream_conv_resource(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=line complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=line complete dim=3
 #pragma HLS ARRAY_PARTITION variable=window complete
-    KBUILD_EACH_CORNER(C) {
-        if (f1 == 0 && i1 == C::first1) empty<C>(window);
-        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
-        if (KBUILD_COMPLETE(C)) {
-            T terms[C::terms * C::groups];
-            typename C::accum_t accum[C::outputs];
+    KBUILD_EACH_STEP(C) {
+        T terms[C::at_once * C::terms * C::groups];
 #pragma HLS ARRAY_PARTITION variable=terms complete
-#pragma HLS ARRAY_PARTITION variable=accum complete
-            stream_conv_terms<C>(window, terms, f0, f1);
-            for (int n = 0; n < C::outputs; ++n) {
-#pragma HLS UNROLL
-                accum[n] = bias[n];
-            }
-            add_steps<C, C::groups, C::reuse_factor>(terms, 0, accum, weight, 0);
-            Y result;
-            for (int n = 0; n < C::outputs; ++n) {
-#pragma HLS UNROLL
-                result[n] = accum[n];
-            }
-            y.write(result);
+        stream_conv_clear<C>(terms);
+        int found = 0;
+        for (int corner = 0; corner < C::corners; ++corner) {
+            KBUILD_CORNER(C)
+            if (i1 >= C::end1) continue;
+            if (f1 == 0 && i1 == C::first1) empty<C>(window);
+            if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+            if (KBUILD_COMPLETE(C)) stream_conv_terms<C>(window, terms + found++ * C::terms * C::groups, f0, f1);
         }
+        if (found > 0) stream_conv_steps<C>(terms, found, y, weight, bias);
     }
 }
 
-// Distributed arithmetic: a pixel in every cycle, the sums by shifts and additions.
+// One position by shifts and additions.
+template <class C, class T, class Y>
+void stream_conv_distributed(const T terms[C::terms * C::groups], Y& y, const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
+    typename C::accum_t accum[C::outputs];
+#pragma HLS ARRAY_PARTITION variable=accum complete
+    distributed_sums<C>(terms, accum, bias);
+    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+}
+
+// Distributed arithmetic: a step every `interval` cycles, the sums by shifts and additions.
 template <class C, class X, class Y>
 void stream_conv_distributed_arithmetic(hls::stream<X>& x, hls::stream<Y>& y,
                                         const typename C::weight_t[C::terms * C::outputs],
@@ -154,22 +219,25 @@ void stream_conv_distributed_arithmetic(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=line complete dim=1
 #pragma HLS ARRAY_RESHAPE variable=line complete dim=3
 #pragma HLS ARRAY_PARTITION variable=window complete
-    KBUILD_EACH_CORNER(C) {
-#pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_width true
-        if (f1 == 0 && i1 == C::first1) empty<C>(window);
-        if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
-        if (KBUILD_COMPLETE(C)) {
-            T terms[C::terms * C::groups];
-            typename C::accum_t accum[C::outputs];
+    KBUILD_EACH_STEP(C) {
+#pragma HLS PIPELINE II=C::interval
+#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_distance true
+        Y result[C::at_once];
+#pragma HLS ARRAY_PARTITION variable=result complete
+        int found = 0;
+        for (int corner = 0; corner < C::corners; ++corner) {
+            KBUILD_CORNER(C)
+            if (i1 >= C::end1) continue;
+            if (f1 == 0 && i1 == C::first1) empty<C>(window);
+            if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
+            if (KBUILD_COMPLETE(C)) {
+                T terms[C::terms * C::groups];
 #pragma HLS ARRAY_PARTITION variable=terms complete
-#pragma HLS ARRAY_PARTITION variable=accum complete
-            stream_conv_terms<C>(window, terms, f0, f1);
-            distributed_sums<C>(terms, accum, bias);
-            Y result;
-            for (int n = 0; n < C::outputs; ++n) result[n] = accum[n];
-            y.write(result);
+                stream_conv_terms<C>(window, terms, f0, f1);
+                stream_conv_distributed<C>(terms, result[found++], bias);
+            }
         }
+        stream_conv_results<C>(result, found, y);
     }
 }
 

@@ -22,6 +22,15 @@
             for (int i1 = C::first1; i1 < C::end1; ++i1)         \
                 for (int f1 = 0; f1 < C::spread1; ++f1)
 
+// The same in steps of `corners` corners of a row, which are computed together, for (int corner ...).
+#define KBUILD_EACH_STEP(C)                                      \
+    for (int i0 = C::first0; i0 < C::end0; ++i0)                 \
+        for (int f0 = 0; f0 < C::spread0; ++f0)                  \
+            for (int step = 0; step < C::steps; ++step)
+#define KBUILD_CORNER(C)                                         \
+    const int v1 = step * C::corners + corner;                   \
+    const int i1 = C::first1 + v1 / C::spread1, f1 = v1 % C::spread1;
+
 // Whether the window is at a position of the output.
 #define KBUILD_COMPLETE(C)                                                                           \
     (kbuild::complete(i0 * C::spread0 + f0, C::start0, C::stride0, C::last0) &&                      \

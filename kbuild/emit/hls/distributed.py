@@ -81,10 +81,10 @@ class _Body:
         rows = graph.rows()
         for step, row in zip(graph.steps, rows[len(places) :], strict=True):
             width = _width(*self._bounds(row))
-            name, sign = f"v{self._made}", "-" if step.subtract else "+"
+            name, function = f"v{self._made}", "subtracted" if step.subtract else "added"
             self._made += 1
-            self.lines.append(f"const ap_int<{width}> {name} = {_shifted(names[step.a], width, step.a_shift)} {sign} "
-                              f"{_shifted(names[step.b], width, step.b_shift)};")  # fmt: skip
+            adder = f"kbuild::{function}<{width}, {step.a_shift}, {step.b_shift}>"
+            self.lines.append(f"const ap_int<{width}> {name} = {adder}({names[step.a]}, {names[step.b]});")
             names.append(name)
         self._write(graph, rows, names, to)
 

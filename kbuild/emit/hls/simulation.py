@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Sequence
 
 from kbuild.dataclass import dataclass, replace
-from kbuild.emit.hls.design import Array, Constant, Step, arrays, spell
+from kbuild.emit.hls import tables
+from kbuild.emit.hls.design import Constant, Step, arrays, spell
 from kbuild.emit.hls.files import kernel_texts, text_of, type_headers
 from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.stream import simulation as stream
@@ -19,6 +20,8 @@ from kbuild.emit.hls.stream.network import connected
 from kbuild.ir import Graph
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.rnn import Recurrent
+
+MAIN = stream.MAIN  # the file with the library's functions
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,16 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
     if io_type == "io_stream":
         network = connected(graph)
         made, texts = network.steps(), stream.files(graph, network)
-        headers: tuple[str, ...] = ("exchange.h", "streams.h")
+        headers: tuple[str, ...] = ("library.h", "streams.h", "streaming.h")
         kernels = kernel_texts(made, stream.HEADERS)
     else:
         made = [step for _, step in steps(graph)]
-        texts, headers = {"csim.cpp": _main(graph, made)}, ("exchange.h",)
+        texts, headers = {MAIN: _main(graph, made)}, ("library.h", "parallel.h")
         kernels = kernel_texts(made)
     further = sorted({step.source for step in made if step.source is not None})
     structure = hashlib.sha256("\n".join([*texts.values(), *further]).encode()).hexdigest()[:32]
     files = dict(texts)
-    files["csim.cpp"] += f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'
+    files[MAIN] += f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'
     files |= {name: text_of("csim", name) for name in headers}
     files |= {f"kernels/{name}": text for name, text in kernels.items()}
     files |= {f"ap_types/{name}": text_of("fixed", name) for name in type_headers()}
@@ -68,19 +71,18 @@ def sources(graph: Graph, io_type: str = "io_parallel") -> dict[str, str]:
 def _main(graph: Graph, made: Sequence[Step]) -> str:
     values = arrays(graph, made)
     constants = [constant for step in made for constant in step.constants]
-    parts = [
+    inputs = [index for index, node in enumerate(graph) if node.op.kind == "input"]
+    return "\n".join([
         "// C simulation. The weights are loaded at run time.",
         '#include "ap_types/ap_fixed.h"',
         *(f'#include "kernels/{name}"' for name in sorted({step.header for step in made})),
-        '#include "exchange.h"',
+        '#include "parallel.h"',
         "",
         *(f"typedef {spell(value.type)} {value.type_name};" for value in values),
         "",
         *(call.config.text() for step in made for call in step.calls),
         "",
-        "struct Constants {",
-        *(f"    {constant.spell()} {constant.name}[{constant.size}];" for constant in constants),
-        "};",
+        *tables.constants_struct(constants),
         "",
         "struct Values {",
         *(f"    {value.type_name} {value.name}[{value.size}];" for value in values),
@@ -90,29 +92,13 @@ def _main(graph: Graph, made: Sequence[Step]) -> str:
         *(f"    {call.text('values.', 'constants.')}" for step in made for call in step.calls),
         "}",
         "",
-        *stream.loading(constants),
-        *_run(graph, values),
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _run(graph: Graph, values: Sequence[Array]) -> list[str]:
-    """`inputs` by index in order, `kept` by index of the node, null if not wanted; null is returned."""
-    inputs = [index for index, node in enumerate(graph) if node.op.kind == "input"]
-    return [
-        "const char* kbuild_run(const void* from, const int64_t* const* inputs, int64_t* const* kept, int64_t first,",
-        "                       int64_t last) {",
-        "    const Constants& constants = *static_cast<const Constants*>(from);",
-        "    Values* const values = new Values;",
-        "    for (int64_t i = first; i < last; ++i) {",
-        *(f"        kbuild::read_words(values->{values[v].name}, {values[v].size}, inputs[{i}] + i * "
-          f"{values[v].size * values[v].limbs});" for i, v in enumerate(inputs)),
-        "        run(constants, *values);",
-        *(f"        if (kept[{i}]) kbuild::write_words(values->{v.name}, {v.size}, kept[{i}] + i * "
-          f"{v.size * v.limbs});" for i, v in enumerate(values[: len(graph.nodes)])),
-        "    }",
-        "    delete values;",
-        "    return nullptr;",
+        *tables.constants_table(constants),
+        *tables.table("kbuild::array", "nodes",
+                      (tables.array("Values", value.name) for value in values[: len(graph.nodes)])),
+        *tables.table("int", "inputs", inputs),
+        "static void run_on(const void* constants, void* values) {",
+        "    run(*static_cast<const Constants*>(constants), *static_cast<Values*>(values));",
         "}",
-        "}",
-    ]
+        f"const kbuild::parallel_design kbuild::design = {{::run_on, sizeof(Values), ::nodes, {len(graph.nodes)}, "
+        f"::inputs, {len(inputs)}}};",
+    ]) + "\n"  # fmt: skip

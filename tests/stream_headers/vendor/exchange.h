@@ -1,4 +1,4 @@
-// backends/csim/exchange.h for the vendors' types, of values that fit into one word.
+// ../ours/exchange.h for the vendors' types, of values that fit into one word.
 #ifndef KBUILD_EXCHANGE_H
 #define KBUILD_EXCHANGE_H
 

@@ -4,31 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from kbuild.dataclass import replace
 from kbuild.emit.hls.contractions import reuse, summation
-from kbuild.emit.hls.design import Call, value_name
+from kbuild.emit.hls.design import Call, Config, Constant, value_name
 from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
 from kbuild.emit.hls.stream.windows import Axis, Window, two
-from kbuild.ir import Node
+from kbuild.fixed import FixedType
+from kbuild.ir import Node, Tensor
 from kbuild.ops.conv import Conv
+
+LEAST = 2  # packets that a FIFO of a window has room for
 
 
 def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
-    """One or two spatial axes; None for more."""
+    """One or two spatial axes; None for more.
+
+    A step computes up to `parallelization_factor` positions. Each FIFO carries a packet a cycle, so it takes as many
+    cycles as the packets that it reads or writes, or more if multipliers are reused more often.
+    """
     x = inputs[0]
     rank = len(op.kernel)
     if rank > 2:
         return None
     window = Window(two([Axis(x.shape[i], node.shape[i], op.kernel[i], op.strides[i], op.dilation[i],
                               op.input_dilation[i], op.padding[i][0]) for i in range(rank)]), x.shape[-1])  # fmt: skip
-    channels = op.weight.shape[-2]
-    integers = {**window.integers(), "terms": op.terms, "groups": op.groups, "group_channels": channels,
-                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor),
-                "multipliers": -(-window.taps * channels * op.outputs // op.reuse_factor)}
-    config, constants = summation(node, op, x.fixed(), integers)
+    at_once, channels = op.parallelization_factor, op.weight.shape[-2]
+    schedule = window.schedule(at_once)
+    interval = max(op.reuse_factor, int(schedule.reads.max()), int(schedule.writes.max()))
+    integers = {**window.steps(at_once), "terms": op.terms, "groups": op.groups, "group_channels": channels,
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor), "interval": interval,
+                "multipliers": -(-at_once * window.taps * channels * op.outputs // interval)}
+    config, constants = summation(node, op, x.fixed(), integers if op.encoded else {**window.integers(), **integers})
     if op.strategy == "distributed_arithmetic":
         config = with_adders(config, op.matrix, op.bias, x.fixed(), op.infer_type([x.fixed()]), op.groups)
-    call = Call(f"stream_conv_{op.strategy}", config, (value_name(x.name),), value_name(node.name),
-                tuple(constant.name for constant in constants))  # fmt: skip
-    return StreamKernel("stream/convolution.h", call, (natural(x.shape),), natural(node.shape), window.schedule(),
-                        constants, 0 if op.strategy == "resource" else op.reuse_factor)  # fmt: skip
+    words: tuple[Constant, ...] = ()
+    if op.encoded:
+        config, words = _encoded(node, config, window)
+    name = f"stream_{'encoded' if op.encoded else 'conv'}_{op.strategy}"
+    call = Call(name, config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in (*constants, *words)))  # fmt: skip
+    return StreamKernel(f"stream/{'encoded' if op.encoded else 'convolution'}.h", call, (natural(x.shape),),
+                        natural(node.shape), schedule, (*constants, *words),
+                        0 if op.strategy == "resource" else interval)  # fmt: skip
+
+
+def _encoded(node: Node, config: Config, window: Window) -> tuple[Config, tuple[Constant, ...]]:
+    """The configuration with what encoded windows need, and their instructions by row and by column."""
+    words = []
+    for name, axis in zip(("rows", "columns"), window.axes, strict=True):
+        bits = 2 * axis.kernel + 2
+        data = np.array(axis.words(), dtype=np.int64 if bits < 64 else object)
+        words.append(Constant(f"{name}_{node.name}", Tensor(data, FixedType(bits, bits, signed=False)), integer=True))
+    kernel = [axis.kernel for axis in window.axes]
+    integers = {"kernel0": kernel[0], "kernel1": kernel[1], "fifos": kernel[0] * kernel[1],
+                "fifo_depth": max(window.waiting(), LEAST), "corners0": words[0].size, "corners1": words[1].size}
+    types = {"row_t": words[0].spell(), "column_t": words[1].spell()}
+    made = replace(config, integers={**config.integers, **integers}, types={**config.types, **types})
+    return made, tuple(words)

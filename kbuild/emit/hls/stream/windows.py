@@ -71,6 +71,26 @@ class Axis:
         is_element = (v % self.spread == 0) & (v >= 0) & (v < self.size * self.spread)
         return is_element, (v >= self.start) & (v <= self.last) & ((v - self.start) % self.stride == 0)
 
+    def met(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Along the walk, by place of the kernel, [corners, kernel].
+
+        Whether the element there belongs to that place of the window of some position; and, at a position, whether its
+        window has an element at that place.
+        """
+        v = np.arange(self.first * self.spread, self.end * self.spread)[:, np.newaxis]
+        is_element, is_position = (found[:, np.newaxis] for found in self.walk())
+        places = np.arange(self.kernel) * self.dilation
+        corner = v - places + self.reach  # where the newest place of that window is
+        belongs = (corner >= self.start) & (corner <= self.last) & ((corner - self.start) % self.stride == 0)
+        element = v + places - self.reach
+        there = (element >= 0) & (element < self.size * self.spread) & (element % self.spread == 0)
+        return is_element & belongs, is_position & there
+
+    def words(self) -> list[int]:
+        """Along the walk, the instructions of `backends/hls/stream/encoded.h`."""
+        columns = [*self.met(), *(found[:, np.newaxis] for found in self.walk())]
+        return [sum(1 << int(bit) for bit in np.flatnonzero(row)) for row in np.concatenate(columns, axis=1)]
+
 
 @dataclass(frozen=True)
 class Window:
@@ -89,12 +109,40 @@ class Window:
             found |= {f"{name}{i}": value for name, value in axis.integers().items()}
         return found
 
-    def schedule(self) -> Schedule:
-        """A pixel is read when the walk comes to it; a packet is written when its window is complete."""
-        (row_read, row_done), (column_read, column_done) = (axis.walk() for axis in self.axes)
-        reads, writes = np.outer(row_read, column_read).ravel(), np.outer(row_done, column_done).ravel()
-        busy = reads | writes
+    def corners(self, at_once: int) -> int:
+        """Corners of a row that are one step, in which there are at most so many positions."""
+        return 1 if at_once == 1 else at_once * self.axes[1].stride
+
+    def steps(self, at_once: int) -> dict[str, int]:
+        """The integers of a configuration for a walk in steps."""
+        corners, columns = self.corners(at_once), self.axes[1]
+        length = (columns.end - columns.first) * columns.spread
+        elements = -(-corners // columns.spread)  # of a step, at most
+        return {"at_once": at_once, "corners": corners, "steps": -(-length // corners),
+                "line_distance": max(self.integers()["line_width"] // elements, 1)}
+
+    def schedule(self, at_once: int = 1) -> Schedule:
+        """A pixel is read when the walk comes to it; a packet is written when its window is complete.
+
+        In a step everything is read before anything is written.
+        """
+        rows, columns = (axis.walk() for axis in self.axes)
+        more = -len(columns[0]) % self.corners(at_once)
+        in_steps = [np.pad(found, (0, more)).reshape(-1, self.corners(at_once)).sum(axis=1) for found in columns]
+        reads, writes = (np.outer(row, column).ravel() for row, column in zip(rows, in_steps, strict=True))
+        busy = (reads > 0) | (writes > 0)
         return Schedule(reads[busy].astype(np.int64)[:, np.newaxis], writes[busy].astype(np.int64))
+
+    def waiting(self) -> int:
+        """Pixels that wait at once for the rest of their windows, of the place of the kernel where most do."""
+        (row_in, row_out), (column_in, column_out) = (axis.met() for axis in self.axes)
+        most = 0
+        for k0 in range(self.axes[0].kernel):
+            for k1 in range(self.axes[1].kernel):
+                came = np.outer(row_in[:, k0], column_in[:, k1]).ravel()
+                went = np.outer(row_out[:, k0], column_out[:, k1]).ravel()
+                most = max(most, int((np.cumsum(came) - np.cumsum(went) + went).max()))
+        return most
 
     @property
     def taps(self) -> int:
