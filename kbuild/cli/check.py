@@ -33,6 +33,7 @@ def run(given: argparse.Namespace) -> int:
 def _check(build: Build) -> None:
     from kbuild.flow.data_check import check_data
     from kbuild.flow.estimate import estimate
+    from kbuild.flow.stages.optimize import STAGE as OPTIMIZE
 
     recipe = build.recipe
     check_data(build)
@@ -49,7 +50,7 @@ def _check(build: Build) -> None:
         f"{found.multiplications} multiplications a sample, {found.constant_bits} bits of constants, "
         f"inputs of {found.input_bits} bits, outputs of {found.output_bits} bits"
     )
-    for line in _tools(build):
+    for line in (*OPTIMIZE.remarks(build.artifact("optimize")), *_tools(build)):
         print(line)
     print(f"{recipe.name}: the recipe is right")
 

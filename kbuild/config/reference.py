@@ -32,8 +32,9 @@ key given twice is an error. Where case is the only difference, enumerated value
 _LEVELS = """\
 Settings are resolved once for each layer: what is said under `LayerName` wins over `LayerType`, that over `Model`, and
 that over the default. Within one level a variable named in `Precision` wins over the type given for all; a type given
-for all at a stronger level wins over a variable named at a weaker one. A layer type is the Keras class name; an
-activation fused into a layer, such as the `relu` of `fc1`, is a layer of its own with the name `fc1_relu`.
+for all at a stronger level wins over a variable named at a weaker one. A layer type is the Keras class name, or a more
+general one, over which it wins: a `QDense` and a `QBatchNormDense` are `Dense` too. An activation fused into a layer,
+such as the `relu` of `fc1`, is a layer of its own with the name `fc1_relu`.
 
 The spellings of older files are understood under a layer's name or type: `table_size` for `TableSize`, `exp_table_t`
 for `Precision.exp_table`, and so on for every key and variable. There `Strategy: Stable` of a softmax means its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from kbuild.config import LayerInfo, LayerSettings
@@ -9,6 +10,8 @@ from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FixedType, FloatArray
 from kbuild.ir import Graph, Node
 
+_FOLDED = re.compile(r"Batchnorm$|BatchNorm(?!alization)|BatchNorm$")  # a layer with its normalization folded in
+_QUANTIZED = re.compile(r"^(Q|Binary|Ternary)(?=[A-Z])")
 VALUE_WIDTH = 16  # bits of a weight or a value whose precision is automatic
 
 
@@ -47,6 +50,17 @@ class Context:
         return VALUE_WIDTH if maximum is None else maximum.width
 
 
+def general_types(class_name: str) -> tuple[str, ...]:
+    """Other names of a class, the most special first: `hgq>QBatchNormDense` is a QBatchNormDense, a QDense and a Dense.
+
+    A quantized layer is of the type of the layer that it quantizes, as in hls4ml.
+    """
+    name = class_name.rpartition(">")[2]
+    plain = _FOLDED.sub("", name) or name
+    bare = _QUANTIZED.sub("", plain)
+    return tuple(kind for kind in dict.fromkeys((name, plain, bare)) if kind != class_name)
+
+
 def layer_infos(graph: Graph) -> list[LayerInfo]:
     """The layers of a graph fresh from the front end, with the precision variables of all their nodes."""
     found: dict[str, LayerInfo] = {}
@@ -54,12 +68,12 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
     for node in graph:
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
-        aliases = ("Softmax",) if node.op.kind == "softmax" and node.layer.class_name != "Softmax" else ()
+        aliases = [*general_types(node.layer.class_name), *(("Softmax",) if node.op.kind == "softmax" else ())]
         found[node.layer.name] = LayerInfo(
             node.layer.name,
             node.layer.class_name,
             tuple(dict.fromkeys(variables)),
-            type_aliases=aliases,
+            type_aliases=tuple(name for name in dict.fromkeys(aliases) if name != node.layer.class_name),
             softmax=softmax.get(node.layer.name),
         )
     return list(found.values())

@@ -108,7 +108,9 @@ class Resolver:
             exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
         elif exact.width <= widest:
             return exact.plain()
-        return fitted_type(exact, self.width, _span(self.interval_of(op)), self.seen)
+        # of what grows beyond all that is kept, as a state that is never quantized, more than float32 has
+        width = exactness.CONSTANT_WIDTH if widest == exactness.EXACT_WIDTH else self.width
+        return fitted_type(exact, max(width, self.width), _span(self.interval_of(op)), self.seen)
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -125,7 +127,7 @@ def run(graph: Graph, context: Context) -> Graph:
     for node in graph:
         if node.op.kind == "input":
             resolved = replace(node, type=types[node.name])
-            sound = _type_interval(resolved)
+            sound = type_interval(resolved)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
@@ -134,7 +136,7 @@ def run(graph: Graph, context: Context) -> Graph:
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
             resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
-        done[node.name], intervals[node.name] = resolved, _after_cast(sound, resolved.fixed())
+        done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 
 
@@ -261,6 +263,12 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     if resolver.exact and resolver.fine and size is None:
         size = exactness.TABLE_SIZE
     typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
+    if declared is not None and typed.shift > 0 and resolver.table_size is None:
+        from kbuild.passes.quantized_functions import steps_of  # few models need it
+
+        steps = steps_of(op, resolver.types[0], span, declared)
+        if steps is not None:
+            return steps, declared
     return typed, resolver.result(typed)
 
 
@@ -346,12 +354,13 @@ def _span(interval: Interval) -> Span:
     return float(interval.low.min(initial=0.0)), float(interval.high.max(initial=0.0))
 
 
-def _type_interval(node: Node) -> Interval:
+def type_interval(node: Node) -> Interval:
+    """Bounds of any value of the node's type."""
     low, high = (float(end) for end in node.fixed().range)
     return Interval(np.full(node.shape, low), np.full(node.shape, high))
 
 
-def _after_cast(sound: Interval, of: FixedType) -> Interval:
+def after_cast(sound: Interval, of: FixedType) -> Interval:
     """Bounds after the cast to `of`: one LSB wider for the rounding, and never outside the type's range."""
     low, high = (float(end) for end in of.range)
     lsb = float(of.lsb)

@@ -61,6 +61,8 @@ class OptimizedLayer:
     reuse_factor: int | None = None
     multiplications: int | None = None
     table_error: float | None = None  # the largest, against the true function
+    inexact: str | None = None  # of a model that is kept exact: why this is not
+    error_bound: float | None = None  # and by how much it is off at most, on the same inputs, without overflows
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kbuild.flow.estimate import multiplications
 from kbuild.flow.inputs import calibration_inputs, calibration_ranges
 from kbuild.flow.output import LOCK_FILE, Content
 from kbuild.flow.stage import Stage
-from kbuild.report.documents import to_text
+from kbuild.report.documents import from_text, to_text
 from kbuild.report.graphs import OptimizedLayer, OptimizeReport, PassRun, Port
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from kbuild.flow.cache import Artifact
     from kbuild.ir import Graph, Node
     from kbuild.passes.context import Context
+    from kbuild.passes.error_bounds import Inexact
 
 REPORT = "reports/optimize.json"
 _FILE = "optimize.json"
+_UNTYPED = "dead_code"  # the pass whose graph the types are given to
 
 
 class Optimize(Stage):
@@ -53,13 +55,14 @@ class Optimize(Stage):
         from kbuild.ir.files import save
         from kbuild.passes.pipeline import optimize
 
-        passes: list[PassRun] = []
-        graph = optimize(
-            build.graph("parse"), context_of(build), lambda name, made: passes.append(PassRun(name, len(made.nodes)))
-        )
+        made: dict[str, Graph] = {}
+        context = context_of(build)
+        graph = optimize(build.graph("parse"), context, lambda name, found: made.update({name: found}))
         check(graph, build.recipe.backend)
         digests = save(graph, folder)
-        (folder / _FILE).write_text(to_text(report_of(graph, build, passes)), encoding="utf-8")
+        passes = [PassRun(name, len(found.nodes)) for name, found in made.items()]
+        report = report_of(graph, build, passes, _inexact(made[_UNTYPED], graph, context))
+        (folder / _FILE).write_text(to_text(report), encoding="utf-8")
         build.remember(self.name, graph)
         return digests
 
@@ -75,6 +78,10 @@ class Optimize(Stage):
         check_data(build)
         lock = lock_text(build.recipe, build.chosen_settings())
         return {LOCK_FILE: lock.encode(), REPORT: artifact.path(_FILE)}
+
+
+    def remarks(self, artifact: Artifact) -> Sequence[str]:
+        return from_text(OptimizeReport, artifact.text(_FILE), _FILE).notes
 
 
 STAGE = Optimize()
@@ -101,15 +108,33 @@ def context_of(build: Build) -> Context:
     )
 
 
-def report_of(graph: Graph, build: Build, passes: Sequence[PassRun]) -> OptimizeReport:
+def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]:
+    """What is not exact in a model that is kept exact; in others hardly anything is."""
+    from kbuild.passes.exactness import is_exact
+
+    if not is_exact(before, context):
+        return ()
+    from kbuild.passes.error_bounds import inexact
+
+    return tuple(inexact(before, after))
+
+
+def report_of(graph: Graph, build: Build, passes: Sequence[PassRun], found: Sequence[Inexact]) -> OptimizeReport:
     """The graph as it will be built."""
+    known = {one.node.name: one for one in found}
+    notes: tuple[str, ...] = ()
+    if found:
+        from kbuild.passes.error_bounds import sentences
+
+        notes = sentences(found)
     return OptimizeReport(
         backend=build.recipe.backend,
         io_type=build.recipe.io_type,
         inputs=tuple(_port(node) for node in graph.inputs),
         outputs=tuple(_port(graph[name]) for name in graph.outputs),
-        layers=tuple(_layer(node) for node in graph),
+        layers=tuple(_layer(node, known.get(node.name)) for node in graph),
         passes=tuple(passes),
+        notes=notes,
     )
 
 
@@ -117,7 +142,7 @@ def _port(node: Node) -> Port:
     return Port(node.layer.name, node.shape, str(node.fixed()))
 
 
-def _layer(node: Node) -> OptimizedLayer:
+def _layer(node: Node, inexact: Inexact | None) -> OptimizedLayer:
     from kbuild.ops.contraction import Contraction
     from kbuild.ops.rnn import Recurrent
 
@@ -130,6 +155,8 @@ def _layer(node: Node) -> OptimizedLayer:
         strategy=products.strategy if products else None,
         reuse_factor=products.reuse_factor if products else None,
         multiplications=multiplications(node),
+        inexact=inexact.reason if inexact else None,
+        error_bound=inexact.bound if inexact else None,
     )
 
 

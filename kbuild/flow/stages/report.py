@@ -12,6 +12,7 @@ from kbuild.flow.names import STAGE_NAMES
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
+from kbuild.report.graphs import OptimizeReport
 from kbuild.report.records import BuildReport, SimulationReport, StageRun, SynthesisReport
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 REPORT = "reports/build.json"
 _FILE = "build.json"
-_SOURCES = ("reports/simulate.json", "reports/synthesize.json")
-R = TypeVar("R", SimulationReport, SynthesisReport)
+_SOURCES = ("reports/simulate.json", "reports/synthesize.json", "reports/optimize.json")
+R = TypeVar("R", SimulationReport, SynthesisReport, OptimizeReport)
 
 
 class Report(Stage):
@@ -75,6 +76,7 @@ def _report(build: Build) -> BuildReport:
     recipe = build.recipe
     simulation = _read(build, SimulationReport, _SOURCES[0])
     synthesis = _read(build, SynthesisReport, _SOURCES[1])
+    optimized = _read(build, OptimizeReport, _SOURCES[2])
     latency = simulation.latency_cycles if simulation else None
     interval = simulation.interval_cycles if simulation else None
     return BuildReport(
@@ -93,5 +95,5 @@ def _report(build: Build) -> BuildReport:
         latency_cycles=latency if latency is not None or not synthesis else synthesis.latency_cycles,
         interval_cycles=interval if interval is not None or not synthesis else synthesis.interval_cycles,
         budget=budget.lines(recipe.budget, synthesis, simulation),
-        notes=(*(simulation.notes if simulation else ()), *(synthesis.notes if synthesis else ())),
+        notes=tuple(note for report in (optimized, simulation, synthesis) if report for note in report.notes),
     )

@@ -16,7 +16,32 @@ from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 _CODE = "its code is not in the file"
 _LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
+_SPIKING = "layers of spikes are not supported; use hgq's QSimpleRNN or QGRU"
+_TABLES = "its tables of learned functions are read from live models only; convert the model itself, or use hgq's {}"
+_TRAINED = "a layer of HGQ in training; convert the model with HGQ's to_proxy_model and save the result"
 _REMEDIES = {
+    **{f"hgq>{name}": _SPIKING for name in ("QSimpleSNN", "QSimpleSNNCell", "QLIF", "QLIFCell")},
+    **{
+        f"hgq>{name}": _TABLES.format(instead)
+        for name, instead in {
+            "QDenseT": "QDense",
+            "QEinsumDenseT": "QEinsumDense",
+            "QConvT1D": "QConv1D",
+            "QConvT2D": "QConv2D",
+            "QMultiHeadAttentionT": "QMultiHeadAttention",
+            "QLinformerAttentionT": "QLinformerAttention",
+        }.items()
+    },
+    **{
+        name: _TRAINED
+        for name in (
+            *("HQuantize", "HDense", "HConv1D", "HConv2D", "HActivation", "HAdd", "HBatchNormalization"),
+            *("HDenseBatchNorm", "HConv1DBatchNorm", "HConv2DBatchNorm", "Signature", "PReshape", "PFlatten"),
+            *("PConcatenate", "PMaxPooling1D", "PMaxPooling2D", "PAveragePooling1D", "PAveragePooling2D", "PDropout"),
+            "PPermute",
+        )
+    },
+    "hgq>QSALTAttention": "this attention is not supported; use hgq's QMultiHeadAttention or QLinformerAttention",
     "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
@@ -35,6 +60,11 @@ _REMEDIES = {
             "ZeroPadding3D",
             "Cropping3D",
             "UpSampling3D",
+            "hgq>QConv3D",
+            "hgq>QMaxPooling3D",
+            "hgq>QAveragePooling3D",
+            "hgq>QGlobalMaxPooling3D",
+            "hgq>QGlobalAveragePooling3D",
         )
     },
 }
@@ -68,6 +98,8 @@ def _problems(model: ModelSpec, above: str, masked: Collection[str]) -> Iterator
 
 
 def _problem(layer: LayerSpec, top: bool) -> str | None:
+    if layer.logic is not None:
+        return None
     if layer.class_name in _REMEDIES:
         return _REMEDIES[layer.class_name]
     if layer.config.get("stateful") is True:
@@ -75,8 +107,6 @@ def _problem(layer: LayerSpec, top: bool) -> str | None:
     if layer.class_name in FUNCTIONS:
         name = quoted(f"tf.{function_name(layer)}")
         return f"the TensorFlow function {name} in the graph is not supported; {_LAYERS}"
-    if layer.logic is not None:
-        return None
     handler = handler_of(layer.class_name, layer.keras)
     if ">" in layer.class_name and handler is None:
         return f"a custom class, {_CODE}; write it with Keras layers, or register a handler for it"
