@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.catalog import CaseId, generators
+from conformance.catalog import KERAS, CaseId, generators
 from conformance.reference import Reference, make
 
 FILE = Path(__file__).parent / "goldens.zip"
@@ -50,9 +50,9 @@ def write() -> None:
     """Make the archive with Keras."""
     index = {}
     with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for major in (3, 2):
-            for layer in generators(major):
-                case = CaseId(layer, major, SEED)
+        for library in KERAS:
+            for layer in generators(library):
+                case = CaseId(layer, library, SEED)
                 with tempfile.TemporaryDirectory() as folder:
                     index[str(case)] = _add(archive, len(index), make(case, Path(folder)))
         archive.writestr(zipfile.ZipInfo("cases.json"), json.dumps(index, indent=1), zipfile.ZIP_DEFLATED)

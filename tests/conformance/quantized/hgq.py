@@ -1,0 +1,1 @@
+HGQ_CASES = {}
