@@ -114,7 +114,7 @@ def test_the_signed_grid_is_a_cast() -> None:
         ("quantized_relu(1,0,negative_slope=0.5)", "leave none"),
         ("quantized_tanh(12,use_real_tanh=1)", "use up to 10"),
         ("quantized_bits(0)", "bits of quantized_bits"),
-        ("quantized_bits(4,qnoise_factor=0.5)", "qnoise_factor"),
+        ("quantized_bits(4,qnoise_factor=1.5)", "not a number from 0 to 1"),
         ("quantized_bits(4,colour=1)", 'no argument "colour"'),
         ("quantized_bits(4,,)", "cannot be read"),
         ("quantized_bits(1,2,3,4,5,6,7,8,9)", "takes 7 arguments, not 9"),

@@ -87,9 +87,10 @@ def _po2(name: str) -> Text:
         settings: Settings = {"bits": s.size(3, 5), "max_value": limit}
         if name == "quantized_relu_po2":
             settings |= {"bits": s.size(2, 4), "negative_slope": s.one(OMIT, OMIT, 0.5, 0.25)}
-        settings |= {"log2_rounding": s.maybe("floor", 0.2), "use_stochastic_rounding": s.maybe(s.size(0, 1), 0.2)}
-        if settings["log2_rounding"] is OMIT:
-            settings["quadratic_approximation"] = s.maybe(1, 0.15)
+        settings["use_stochastic_rounding"] = s.maybe(s.size(0, 1), 0.2)
+        if s.chance(0.25):
+            settings |= s.one({"log2_rounding": "floor"}, {"quadratic_approximation": 1})
+            settings["max_value"] = s.maybe(3, 0.3)  # no power of two: see `power_decides`
         return spelled(name, settings)
 
     return text
@@ -135,6 +136,16 @@ def common(s: QuantizedScript) -> str:
     """A quantizer of values; mostly those that models have."""
     name = s.one("quantized_bits", "quantized_relu", "quantized_bits", "quantized_relu", *VALUES)
     return VALUES[name](s)
+
+
+def power_decides(text: str) -> bool:
+    """Whether powers of two are where the result changes: there the rounding of float32's logarithm decides."""
+    return "floor" in text or "quadratic" in text
+
+
+def is_power(x: np.ndarray) -> np.ndarray:
+    """Where a value is a power of two, of any sign."""
+    return np.asarray(np.abs(np.frexp(x)[0]) == 0.5)
 
 
 # ---- quantizers of kernels
@@ -183,10 +194,13 @@ def quantizer(s: QuantizedScript, x: Value, text: str | None = None) -> Value:
         return settled(s, x)
     name, y = s.called_layer("QActivation", x, {"activation": text})
     found = s.run_layer(name, x)
+    if power_decides(text):
+        s.kept &= ~is_power(s.samples[x.name]).reshape(len(found), -1).any(axis=1)
     both = Grid.of(np.concatenate([found.ravel(), s.samples[x.name].ravel()]))
     if "po2" in text and not Grid(14, Grid.of(s.samples[x.name]).most).fits:
         raise Redraw("the least power of two is lost")
-    return s.known(y, found, 0.0 if both.fits else 8 * SINGLE * both.most)
+    exact = both.fits and "ulaw" not in text  # whose values are logarithms
+    return s.known(y, found, 0.0 if exact else 8 * SINGLE * max(both.most, 1.0))
 
 
 def settled(s: QuantizedScript, x: Value) -> Value:
@@ -213,12 +227,13 @@ def narrowed(s: QuantizedScript, x: Value) -> Value:
     return quantizer(s, x, s.one("quantized_bits(6,2,0,alpha=1)", "quantized_relu(6,2)", "quantized_bits(4,1,1,alpha=1)"))
 
 
-def randomize(s: QuantizedScript, name: str) -> None:
+def randomize(s: QuantizedScript, name: str, powers: bool = True) -> None:
     """Weights of both signs on a grid that float32 can compute with; variances are positive."""
     layer = s.scope[name]
     values = []
     for weight in layer.weights:
         drawn = np.round(s.draw.normal(0, s.one(0.4, 0.8), weight.shape) * 512) / 512
+        drawn = drawn if powers else np.where(is_power(drawn), drawn + 5 / 512, drawn)
         if "variance" in weight.name or "gamma" in weight.name:
             drawn = s.draw.uniform(0.3, 3.0, weight.shape)
         values.append(np.asarray(-1, np.int64) if "iteration" in weight.name else drawn.astype(np.float32))
@@ -230,6 +245,11 @@ def _quantized(layer: object, weight: str) -> tuple[Grid, bool]:
     key = "depthwise_quantizer_internal" if weight == "depthwise_kernel" else (
         "pointwise_quantizer_internal" if weight == "pointwise_kernel" else f"{weight}_quantizer_internal")  # fmt: skip
     raw, of = getattr(layer, weight), getattr(layer, key, None)
+    if hasattr(layer, "get_folded_weights"):
+        folded, offset = layer.get_folded_weights()
+        raw = offset if weight == "bias" else folded
+        values = np.asarray(of(raw))
+        return Grid.of(values), True  # a quantizer of floats, of a grid by its widths
     if raw is None:
         return Grid(-100, 0.0), True
     values = np.asarray(raw if of is None else of(raw))
@@ -240,7 +260,7 @@ def linear(s: QuantizedScript, class_name: str, x: Value, kernels: Sequence[tupl
     """A layer of sums of products, one after the other; kernels: each with the number of products of a sum."""
     x = narrowed(s, x)
     name, y = s.called_layer(class_name, x, settings)
-    randomize(s, name)
+    randomize(s, name, powers=not power_decides(str(settings)))
     layer = s.scope[name]
     before, fine = Grid.of(s.samples[x.name]), True
     offset, fits = _quantized(layer, "bias") if settings.get("use_bias") is not False else (None, True)
@@ -249,6 +269,9 @@ def linear(s: QuantizedScript, class_name: str, x: Value, kernels: Sequence[tupl
         of, fine = _quantized(layer, weight)
         before = sum_grid(before, of, offset if number == len(kernels) - 1 else None, count)
         exact = exact and fine and before.fits
+    text = str(settings.get("activation"))
+    if "ulaw" in text or power_decides(text):
+        raise Redraw("its activation is no grid")
     off = 0.0 if exact else 2 * (sum(count for _, count in kernels) + 8) * SINGLE * before.most
     if off and settings.get("activation") not in (None, OMIT):
         raise Redraw("its activation would read what is not exact")
@@ -289,10 +312,15 @@ def convolution(class_name: str) -> Callable[..., Value]:
         settings |= weights(s, ["kernel"], outputs, name)
         if class_name.endswith("Batchnorm"):
             settings = {k: v for k, v in settings.items() if k != "dilation_rate"}
-            settings |= {"use_bias": True, "scale": s.chance(0.8), "center": True}
+            settings |= folded(s)
         return linear(s, class_name, x, [("kernel", math.prod(window) * x.shape[-1])], **settings)
 
     return build
+
+
+def folded(s: QuantizedScript) -> Settings:
+    """Of a layer that folds its BatchNormalization: it has a bias in any case."""
+    return {"use_bias": True, "bias_quantizer": bias(s), "scale": s.chance(0.8), "center": True}
 
 
 def depthwise(class_name: str) -> Callable[..., Value]:
@@ -302,7 +330,7 @@ def depthwise(class_name: str) -> Callable[..., Value]:
         if class_name == "QDepthwiseConv2D":
             settings["depth_multiplier"] = s.maybe(s.size(1, 2))
         else:
-            settings |= {"use_bias": True, "scale": s.chance(0.8), "center": True}
+            settings |= folded(s)
         return linear(s, class_name, x, [("depthwise_kernel", math.prod(window))], **settings)
 
     return build
