@@ -46,15 +46,17 @@ Load = Callable[[dict[str, Path | None]], Any]
 def _reference(s: QuantizedScript, found: Any, folder: Path, load: Load, kinds: tuple[str, ...]) -> Reference:
     outputs = [found] if isinstance(found, Value) else list(found)
     text = ", ".join(map(str, outputs))
-    s.run(f"model = keras.Model([{', '.join(map(str, s.inputs))}], {text if len(outputs) == 1 else f'[{text}]'})")
+    if "model" not in s.scope:
+        inputs = ", ".join(map(str, s.inputs))
+        s.run(f"model = keras.Model([{inputs}], {text if len(outputs) == 1 else f'[{text}]'})")
     chosen = s.chosen()
-    inputs = [s.samples[x.name][chosen] for x in s.inputs]
+    samples = [s.samples[x.name][chosen] for x in s.inputs]
     files = save(s.scope["model"], folder, s.rng.choice(kinds))
-    answers = predicted(load(files), inputs)
+    answers = predicted(load(files), samples)
     for value, answer in zip(outputs, answers, strict=True):
         if not np.array_equal(answer, s.samples[value.name][chosen]):
             raise Redraw("the library does not read back what it has written")
-    given, wanted = ([np.asarray(a, np.float64) for a in arrays] for arrays in (inputs, answers))
+    given, wanted = ([np.asarray(a, np.float64) for a in arrays] for arrays in (samples, answers))
     return Reference("\n".join(s.lines), files, given, wanted, tuple(s.subject))
 
 
@@ -110,4 +112,16 @@ def _qkeras() -> Library:
     return keras, names, _loader(keras, custom), ("h5", "json", "keras")
 
 
-_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras}
+def _hgq() -> Library:
+    import tensorflow
+    from HGQ import bops, layers, proxy
+    from tensorflow import keras
+
+    tensorflow.config.run_functions_eagerly(True)  # it would compile each of its layers, which takes seconds
+    custom = {"FixedPointQuantizer": proxy.FixedPointQuantizer, "UnaryLUT": proxy.UnaryLUT}
+    names = {name: getattr(layers, name) for name in dir(layers) if name[0] in "HPS" and name[1:2].isupper()}
+    names |= {"trace_minmax": bops.trace_minmax, "to_proxy_model": proxy.to_proxy_model}
+    return keras, names | custom, _loader(keras, custom), ("h5", "json")
+
+
+_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "hgq": _hgq}
