@@ -76,7 +76,7 @@ def save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
         files["h5"] = folder / "model.h5"
         model.save(files["h5"], include_optimizer=False)
     else:
-        files["json"], files["h5"] = folder / "model.json", folder / "weights.h5"
+        files["json"], files["h5"] = folder / "model.json", folder / "model.weights.h5"
         files["json"].write_text(model.to_json(), encoding="utf-8")
         model.save_weights(files["h5"])
     return files
@@ -124,4 +124,13 @@ def _hgq() -> Library:
     return keras, names | custom, _loader(keras, custom), ("h5", "json")
 
 
-_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "hgq": _hgq}
+def _hgq2() -> Library:
+    import keras
+    from hgq import layers
+    from hgq.config import QuantizerConfig
+
+    names = {name: getattr(layers, name) for name in layers.__all__}
+    return keras, names | {"QuantizerConfig": QuantizerConfig}, _loader(keras, {}), ("keras", "h5", "json")
+
+
+_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "hgq": _hgq, "hgq2": _hgq2}
