@@ -1,15 +1,16 @@
 """Make models of quantized layers with random quantizers, and what their library predicts.
 
-    python make_quantized_models.py [folder [first seed [number of seeds [layers in a model]]]]
+    python make_quantized_models.py [folder [first seed [number of seeds [layers in a model [families]]]]]
 
 Each file `qkeras_<family>_<seed>` is one model: a few inputs, and one output for each layer with settings and
 quantizers drawn at random over all that they take. Beside it are `.npz` with inputs `x0...`, outputs `y0...`, and
 `exact`: for each output whether float32 rounds nothing in it, which the widths see to, so that it must be equal to the
 bit. The others have a scale or a normalization that is no multiple of a power of two. The committed files:
 
-    python make_quantized_models.py data 0 2 10
+    python make_quantized_models.py data 0 2 10 activation dense convolution other
+    python make_quantized_models.py data 0 1 4 recurrent
 
-Made with QKeras 0.9.0 and TensorFlow 2.15.0.
+Made with QKeras 0.9.0 and TensorFlow 2.15.0 and 2.15.1.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ import qkeras
 from keras import Input, Model
 from make_spatial_models import compress
 from qkeras.utils import _add_supported_quantized_objects
+from tensorflow.python.util import nest
+
+nest.is_sequence = nest.is_nested  # QKeras' recurrent layers call it by its old name
 
 SAMPLES = 6
 Settings = dict[str, object]
@@ -145,6 +149,38 @@ def convolution(rng: random.Random) -> Drawn:
     return kind, settings, exact
 
 
+def narrow(rng: random.Random) -> str:
+    """A quantizer of few bits for weights or states, so that float32 rounds no sum of products."""
+    grid = f"quantized_bits({rng.randint(2, 5)},{rng.randint(0, 1)},{rng.randint(0, 1)},alpha={rng.choice([1, 0.5])})"
+    return rng.choice([grid, grid, "binary(alpha=0.5)", "ternary(alpha=1)", "quantized_po2(3,1)",
+                       "stochastic_ternary(alpha=0.5)"])  # fmt: skip
+
+
+def recurrent(rng: random.Random) -> Drawn:
+    """A recurrent layer in one direction or both; without a quantizer of its states only where they do not grow."""
+    kind = rng.choice(["QSimpleRNN", "QLSTM", "QGRU"])
+    bits = rng.randint(2, 5)
+    settings: Settings = {
+        "units": rng.randint(1, 4), "use_bias": rng.random() < 0.7, "return_sequences": rng.random() < 0.5,
+        "go_backwards": rng.random() < 0.3, "kernel_quantizer": narrow(rng), "recurrent_quantizer": narrow(rng),
+        "bias_quantizer": "quantized_bits(5,2,0,alpha=1)",
+        "activation": rng.choice([f"quantized_tanh({bits})", f"quantized_tanh({bits},use_real_tanh=1)",
+                                  f"quantized_bits({bits},0,1,alpha=1)", f"quantized_relu({bits},1)",
+                                  "binary(alpha=1)"]),
+    }  # fmt: skip
+    if kind != "QSimpleRNN":
+        gates = ["quantized_sigmoid({})", "quantized_sigmoid({},use_real_sigmoid=1)", "quantized_relu({},1)"]
+        settings["recurrent_activation"] = rng.choice(gates).format(bits)
+    if kind == "QGRU":
+        settings["reset_after"] = rng.random() < 0.5
+    if kind != "QSimpleRNN" or rng.random() < 0.5:
+        settings["state_quantizer"] = narrow(rng)
+    if rng.random() < 0.3:
+        return "QBidirectional", {"layer": getattr(qkeras, kind)(**settings),
+                                  "merge_mode": rng.choice(["concat", "sum", "mul", "ave"])}, True  # fmt: skip
+    return kind, settings | {"return_state": rng.random() < 0.3}, True
+
+
 def other(rng: random.Random) -> Drawn:
     """Pooling and normalization."""
     kind = rng.choice(["QAveragePooling2D", "QGlobalAveragePooling2D", "QBatchNormalization"])
@@ -166,6 +202,7 @@ FAMILIES: dict[str, Callable[[random.Random], Drawn]] = {
     "dense": dense,
     "convolution": convolution,
     "other": other,
+    "recurrent": recurrent,
 }
 
 
@@ -177,7 +214,7 @@ def random_model(rng: random.Random, family: str, count: int) -> tuple[Model, li
     seen: set[int] = set()
     while len(outputs) < count or len(seen) < len(inputs):
         kind, settings, fine = FAMILIES[family](rng)
-        number = 2 if "2D" in kind else 1 if "1D" in kind else rng.randrange(3)
+        number = 2 if "2D" in kind else 1 if "1D" in kind or family == "recurrent" else rng.randrange(3)
         if len(outputs) >= count:  # an input that nothing has read yet
             kind, settings, fine = "QActivation", {"activation": "quantized_relu(4)"}, True
             number = min(set(range(3)) - seen)
@@ -185,6 +222,10 @@ def random_model(rng: random.Random, family: str, count: int) -> tuple[Model, li
             y = getattr(qkeras, kind)(**settings)(inputs[number])
         except Exception:
             continue  # what this library does not take
+        if isinstance(y, list):  # with the states
+            outputs += y[1:]
+            exact += [fine] * len(y[1:])
+            y = y[0]
         if kind == "QBatchNormalization" or (family != "activation" and rng.random() < 0.3):
             chosen = for_values(rng)
             while kind == "QBatchNormalization" and "(" not in chosen:  # floats differ
@@ -234,11 +275,11 @@ def save(model: Model, exact: list[bool], path: Path, seed: int, kind: str) -> N
         compress(file)
 
 
-def main(folder: Path, first: int, seeds: int, count: int) -> None:
-    """All models."""
+def main(folder: Path, first: int, seeds: int, count: int, *families: str) -> None:
+    """All models of these families, or of all."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(first, first + seeds):
-        for family in FAMILIES:
+        for family in families or FAMILIES:
             keras.backend.clear_session()
             model, exact = random_model(random.Random(f"{family} {seed}"), family, count)
             save(model, exact, folder / f"qkeras_{family}_{seed}", seed, "keras" if seed % 2 else "h5")
@@ -246,4 +287,5 @@ def main(folder: Path, first: int, seeds: int, count: int) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[2:]
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data", *map(int, given or (0, 2, 10)))
+    numbers = tuple(map(int, given[:3])) or (0, 2, 10)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data", *numbers, *given[3:])

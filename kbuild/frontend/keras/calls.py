@@ -17,11 +17,15 @@ from kbuild.frontend.keras.spec import Slot
 
 FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")  # classes under which Keras 2 saves the functions of TensorFlow
 _STATES = ("sequences", "initial_state")
+_RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "QSimpleRNN", "QLSTM", "QGRU", "QBidirectional",
+              "hgq>QSimpleRNN", "hgq>QGRU")  # fmt: skip
 _QUERY = ("query", "value", "key")
+_HEADS = ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "hgq>QMultiHeadAttention",
+          "hgq>QLinformerAttention")  # fmt: skip
 # The parameters that take tensors, in order; of other classes it is the first one.
 _PARAMETERS = {
-    **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"), _STATES),
-    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"), _QUERY),
+    **dict.fromkeys(_RECURRENT, _STATES),
+    **dict.fromkeys(_HEADS, _QUERY),
 }
 _CONSTANT = "_CONSTANT_VALUE"
 

@@ -1,13 +1,16 @@
 """Models in memory, of Keras 3 on any backend or of Keras 2, → `ModelSpec`, by inspection.
 
 Structure and settings are those that the model states of itself (`to_json`), weights are asked of its layers
-(`get_weights`). Keras is not imported here: the model brings it.
+(`get_weights`). Layers whose weights have no names but places (HGQ2) are written by Keras into a file, as it would save
+them, and read from there. Keras is not imported here: the model brings it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import pathlib
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,10 +22,11 @@ from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.graph_config import read_config
 from kbuild.frontend.keras.handler import ALL
+from kbuild.frontend.keras.hdf5 import opened
 from kbuild.frontend.keras.problems import check_supported
 from kbuild.frontend.keras.safety import parse_json, quoted
 from kbuild.frontend.keras.spec import ModelSpec
-from kbuild.frontend.keras.weights import Found, Path, assigned, filled, wanted_weights
+from kbuild.frontend.keras.weights import Path, assigned, filled, wanted_weights, with_weights
 from kbuild.ir import Graph
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
@@ -68,10 +72,13 @@ def read_live(model: Any) -> LiveModel:
     text = _json_of(model)
     spec = read_config(parse_json(text, "the configuration"))
     check_supported(spec)
-    found: Found = {}
-    for path, names in wanted_weights(spec):
-        found[path] = _weights(_layer_at(model, path), path, names)
-    return LiveModel(_attached(filled(spec, found), model), _digest(text, model), model)
+    wanted = list(wanted_weights(spec))
+    if any(names == ALL for _, names in wanted):
+        _check_stated(model)
+        spec = _as_saved(spec, model)
+    else:
+        spec = filled(spec, {path: _weights(_layer_at(model, path), path, names) for path, names in wanted})
+    return LiveModel(_attached(spec, model), _digest(text, model), model)
 
 
 def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -140,6 +147,27 @@ def _attached(spec: ModelSpec, model: Any) -> ModelSpec:
     )
 
 
+def _as_saved(spec: ModelSpec, model: Any) -> ModelSpec:
+    """The model with its weights as they are in a file that Keras makes of them."""
+    with tempfile.TemporaryDirectory(prefix="kbuild-") as folder:
+        file = pathlib.Path(folder) / "model.weights.h5"
+        model.save_weights(str(file))
+        with opened(file) as root:
+            return with_weights(spec, root)
+
+
+def _check_stated(model: Any) -> None:
+    """Refuse quantizers of HGQ2 whose configuration does not state what they do: a HardTanhConfig that is symmetric."""
+    for layer in model._flatten_layers():
+        config = getattr(layer, "config", None)
+        symmetric = isinstance(config, Mapping) and config.get("overflow_mode") == "SAT_SYM"
+        if symmetric and type(config).__name__ == "HardTanhConfig":
+            raise UnsupportedModel(
+                f"the quantizer {quoted(str(layer.name))} is a symmetric HardTanhConfig, which HGQ2 does not save; use "
+                'QuantizerConfig("kif", k0=1, i0=0, overflow_mode="SAT_SYM")'
+            )
+
+
 def _layer_at(model: Any, path: Path) -> Any:
     """The layer of a path of names through nested models."""
     for name in path:
@@ -149,8 +177,6 @@ def _layer_at(model: Any, path: Path) -> Any:
 
 def _weights(layer: Any, path: Path, names: tuple[str, ...]) -> dict[str, FloatArray]:
     """The weights of a layer by the names that its handler knows."""
-    if names == ALL:
-        raise UnsupportedModel(f"the layer {quoted('/'.join(path))} is read from a file only; save the model as .keras")
     stored = [_variable_name(variable) for variable in layer.weights]
     if not stored:
         raise UnsupportedModel(

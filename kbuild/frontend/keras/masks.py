@@ -14,12 +14,12 @@ from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 REMEDY = "masking is not supported; give the model sequences of one length and no mask"
 # Patterns, compiled when they are first asked for: few models have masks.
 _READERS = (
-    r"SimpleRNN|LSTM|GRU|RNN|Bidirectional|ConvLSTM[123]D|Softmax|Attention|AdditiveAttention|MultiHeadAttention|"
-    r"Group(ed)?QueryAttention|GlobalAv(erage|g)Pool(ing)?1D"
+    r"(hgq>)?Q?(SimpleRNN|LSTM|GRU|RNN|Bidirectional|ConvLSTM[123]D|Softmax|Attention|AdditiveAttention|"
+    r"MultiHeadAttention|LinformerAttention|Group(ed)?QueryAttention|GlobalAv(erage|g)Pool(ing)?1D)"
 )
 # Layers after which there is no mask: in Keras they do not support one.
 _ENDS = (
-    r"ops\..*|TFOpLambda|SlicingOpLambda|Flatten|Reshape|Permute|RepeatVector|Embedding|EinsumDense|"
+    r"ops\..*|TFOpLambda|SlicingOpLambda|Flatten|Reshape|Permute|RepeatVector|Embedding|(hgq>Q)?EinsumDense|"
     r".*Conv(olution)?[12]D.*|.*Pool(ing)?[12]D|(UpSampling|ZeroPadding|Cropping)[12]D"
 )
 

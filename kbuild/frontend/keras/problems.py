@@ -16,7 +16,32 @@ from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
 _CODE = "its code is not in the file"
 _LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
+_SPIKING = "layers of spikes are not supported; use hgq's QSimpleRNN or QGRU"
+_TABLES = "its tables of learned functions are not supported; use hgq's {}"
+_TRAINED = "a layer of HGQ in training; convert the model with HGQ's to_proxy_model and save the result"
 _REMEDIES = {
+    **{f"hgq>{name}": _SPIKING for name in ("QSimpleSNN", "QSimpleSNNCell", "QLIF", "QLIFCell")},
+    **{
+        f"hgq>{name}": _TABLES.format(instead)
+        for name, instead in {
+            "QDenseT": "QDense",
+            "QEinsumDenseT": "QEinsumDense",
+            "QConvT1D": "QConv1D",
+            "QConvT2D": "QConv2D",
+            "QMultiHeadAttentionT": "QMultiHeadAttention",
+            "QLinformerAttentionT": "QLinformerAttention",
+        }.items()
+    },
+    **{
+        name: _TRAINED
+        for name in (
+            *("HQuantize", "HDense", "HConv1D", "HConv2D", "HActivation", "HAdd", "HBatchNormalization"),
+            *("HDenseBatchNorm", "HConv1DBatchNorm", "HConv2DBatchNorm", "Signature", "PReshape", "PFlatten"),
+            *("PConcatenate", "PMaxPooling1D", "PMaxPooling2D", "PAveragePooling1D", "PAveragePooling2D", "PDropout"),
+            "PPermute",
+        )
+    },
+    "hgq>QSALTAttention": "this attention is not supported; use hgq's QMultiHeadAttention or QLinformerAttention",
     "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
@@ -35,6 +60,11 @@ _REMEDIES = {
             "ZeroPadding3D",
             "Cropping3D",
             "UpSampling3D",
+            "hgq>QConv3D",
+            "hgq>QMaxPooling3D",
+            "hgq>QAveragePooling3D",
+            "hgq>QGlobalMaxPooling3D",
+            "hgq>QGlobalAveragePooling3D",
         )
     },
 }

@@ -7,35 +7,13 @@ import numpy as np
 from kbuild.fixed import FixedType, FloatArray, IntArray, Overflow, Quantization
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
-from kbuild.frontend.keras.safety import quoted
-from kbuild.ir import Node, Tensor
+from kbuild.frontend.keras.quantizers.types import quantize_by_arrays
+from kbuild.ir import Node
 from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 
 _MOST_BITS = 127  # what an int8 holds
 _NAMES = ("keep_negative", "bits", "integers")
-
-
-def quantizer(
-    call: LayerCall, signed: IntArray, bits: IntArray, integers: IntArray, modes: tuple[str, str]
-) -> Quantize:
-    """The operation of types given by arrays that broadcast to the values; an element of no bits is zero."""
-    rounding, overflow = modes
-    if rounding not in Quantization.__members__ or overflow not in Overflow.__members__:
-        raise call.error(f"rounds by {quoted(rounding)} and overflows by {quoted(overflow)}; there are "
-                         f"{', '.join(Quantization.__members__)} and {', '.join(Overflow.__members__)}")  # fmt: skip
-    found: dict[FixedType | None, int] = {}
-    which = np.zeros(bits.shape, np.int64)
-    for place in np.ndindex(bits.shape):
-        k, b, i = bool(signed[place]), int(bits[place]), int(integers[place])
-        symmetric_bit = overflow == "SAT_SYM" and k and b == 1  # from -0 to 0
-        of = None if b < 1 or symmetric_bit else FixedType(b, i, k, Quantization[rounding], Overflow[overflow])
-        which[place] = found.setdefault(of, len(found))
-    types = tuple(found)
-    if len(types) == 1:
-        return Quantize(types)
-    width = max((len(types) - 1).bit_length(), 1)
-    return Quantize(types, Tensor(which, FixedType(width, width, signed=False)))
 
 
 def _array(call: LayerCall, name: str) -> IntArray:
@@ -55,7 +33,7 @@ def _array(call: LayerCall, name: str) -> IntArray:
 def _fixed_point_quantizer(call: LayerCall) -> Node:
     signed, bits, integers = (_array(call, name) for name in _NAMES)
     modes = call.config.text("RND", "TRN"), call.config.text("SAT", "WRAP")
-    return call.add(quantizer(call, signed, bits, integers, modes), call.input)
+    return call.add(quantize_by_arrays(call, signed, bits, integers, modes), call.input)
 
 
 def _unary_lut(call: LayerCall) -> Node:

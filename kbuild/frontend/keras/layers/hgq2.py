@@ -3,105 +3,40 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from kbuild.errors import UnsupportedModel
-from kbuild.fixed import FloatArray
+from kbuild.fixed import FloatArray, to_float
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
 from kbuild.frontend.keras.layers import convolution, core, merge, pooling, product
-from kbuild.frontend.keras.layers.activation import add_activation
-from kbuild.frontend.keras.layers.hgq import quantizer as quantizer_of_types
+from kbuild.frontend.keras.layers.activation import add_activation, function_name, function_of
 from kbuild.frontend.keras.layout import Build, channels_last
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
-from kbuild.frontend.keras.safety import quoted
+from kbuild.frontend.keras.quantizers.hgq2 import (
+    enabled,
+    quantized_input,
+    quantized_output,
+    quantized_weight,
+    quantizer_of,
+    read,
+    variable,
+)
 from kbuild.ir import Node
 from kbuild.ops.affine import Affine
-from kbuild.ops.lut import Lut
+from kbuild.ops.einsum import Einsum
+from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.merge import Merge
-from kbuild.ops.quantize import Quantize
 from kbuild.ops.reduce import Reduce
+from kbuild.ops.transpose import Transpose
 
-# Variables of a quantizer in the order of the file: those that are trained come first.
-_ORDERS = {("kif", True): "fki", ("kif", False): "ifk", ("kbi", True): "bki", ("kbi", False): "bik"}
-_UNLIMITED = 40  # integer bits that no weight has
 _EPSILON = 1e-7  # of Keras, which QSoftmax adds to what it inverts
-
-
-def _quantizer(call: LayerCall, key: str, path: str, value_rank: int, conf: Config | None = None) -> Quantize | None:
-    """The quantizer of a configuration `key` and of the variables under a path; None where there is none.
-
-    value_rank: axes of what it quantizes; variables may have one more, that of the batch.
-    """
-    if conf is None and not call.config.has(key):
-        return None
-    conf = conf or call.config.inner(key)
-    kind = conf.text("q_type", "kbi")
-    if kind == "dummy":
-        return None
-    for name in ("scaler", "affine"):
-        if conf.has(name):
-            raise call.error(f"{key} has a {name}, which is not supported; train without it")
-    rounding, overflow = conf.text("round_mode", "RND").removeprefix("S_"), conf.text("overflow_mode", "WRAP")
-    order = _ORDERS.get((kind, overflow == "WRAP"))
-    if order is None:
-        raise call.error(f"{key} is a quantizer of the type {quoted(kind)}; there are kif and kbi")
-    found = {letter: _widths(call, f"{path}/{place}", value_rank) for place, letter in enumerate(order)}
-    k, i = found["k"], np.round(found["i"])
-    f = np.round(found["f"]) if kind == "kif" else np.round(found["b"]) - i
-    i = np.maximum(i, -f)
-    signed, integers, fraction = (np.asarray(v, dtype=np.int64) for v in np.broadcast_arrays(k, i, f))
-    bits = signed + integers + fraction
-    # A weight in training is rounded and never wrapped, and so it stays.
-    if overflow == "WRAP" and conf.flag("is_weight", False) and conf.flag("trainable", True):
-        free = kind == "kif" or conf.text("round_mode", "RND") == "RND"
-        more = np.where((bits > 0) | (kind == "kif"), _UNLIMITED * free, 0)
-        bits, integers = bits + more, integers + more
-    return quantizer_of_types(call, signed, bits, integers + signed, (rounding, overflow))
-
-
-def _widths(call: LayerCall, name: str, value_rank: int) -> FloatArray:
-    if name not in call.weights:
-        raise call.error(f"the variable {name} of its quantizer is missing")
-    values = call.weights[name]
-    if not np.isfinite(values).all() or (np.abs(values) > 100).any():
-        raise call.error(f"the variable {name} holds values that are no numbers of bits")
-    if values.ndim == value_rank + 1 and values.shape[0] == 1:
-        values = values.reshape(values.shape[1:])
-    if values.ndim > value_rank:
-        raise call.error(f"the variable {name} has the shape {values.shape}, of more axes than what it quantizes")
-    return np.asarray(values, dtype=np.float64)
-
-
-def _input(call: LayerCall) -> LayerCall:
-    """The call on its quantized input."""
-    op = _quantizer(call, "iq_conf", "iq/quantizer", len(call.shape)) if _enabled(call, "enable_iq") else None
-    return call if op is None else call.on(call.add(op, call.input))
-
-
-def _enabled(call: LayerCall, key: str) -> bool:
-    return bool(call.config.raw(key))
-
-
-def _output(call: LayerCall, node: Node) -> Node:
-    """The quantized output."""
-    op = _quantizer(call, "oq_conf", "oq/quantizer", len(node.shape)) if _enabled(call, "enable_oq") else None
-    return node if op is None else call.add(op, node)
-
-
-def _weight(call: LayerCall, values: FloatArray, key: str, path: str) -> FloatArray:
-    """A weight as its quantizer makes it."""
-    op = _quantizer(call, key, path, values.ndim)
-    return values if op is None else op.eval_float([values[np.newaxis]])[0]
-
-
-def _own(call: LayerCall, number: int) -> FloatArray:
-    if str(number) not in call.weights:
-        raise call.error(f"its variable number {number} is missing")
-    return np.asarray(call.weights[str(number)], dtype=np.float64)
+_TABLE_BITS = 14  # of the input of a table that is given
 
 
 def _with_bias(call: LayerCall) -> bool:
@@ -114,18 +49,24 @@ def _contraction(inner: Build) -> Build:
     """A layer of a kernel and a bias; `inner` builds that of Keras, without its activation where it has one."""
 
     def build(call: LayerCall) -> Node:
-        weights: dict[str, FloatArray] = {"kernel": _weight(call, _own(call, 0), "kq_conf", "kq/quantizer")}
-        if _with_bias(call):
-            weights["bias"] = _weight(call, _own(call, 1), "bq_conf", "bq/quantizer")
+        weights = _quantized(call, variable(call, 0), variable(call, 1) if _with_bias(call) else None)
         return _finished(call, weights, inner)
 
     return build
 
 
+def _quantized(call: LayerCall, kernel: FloatArray, bias: FloatArray | None) -> dict[str, FloatArray]:
+    """The weights of a layer as its quantizers make them."""
+    weights = {"kernel": quantized_weight(call, kernel, "kq_conf", "kq/quantizer")}
+    if bias is not None:
+        weights["bias"] = quantized_weight(call, bias, "bq_conf", "bq/quantizer")
+    return weights
+
+
 def _finished(call: LayerCall, weights: Mapping[str, FloatArray], inner: Build) -> Node:
-    x = _input(call)
+    x = quantized_input(call)
     made = inner(replace(x, weights=weights, exact=True))
-    return _output(call, add_activation(x, made))
+    return quantized_output(call, add_activation(x, made))
 
 
 def _plain_einsum(call: LayerCall) -> Node:
@@ -138,17 +79,38 @@ def _plain_einsum(call: LayerCall) -> Node:
 
 def _folded_dense(call: LayerCall) -> Node:
     """QBatchNormDense: scale of each input in the kernel, and the mean in the bias, in float32 as there."""
-    kernel, bias = _own(call, 0).astype(np.float32), _own(call, 1).astype(np.float32)
+    kernel, bias = variable(call, 0).astype(np.float32), variable(call, 1).astype(np.float32)
     scaled = call.config.flag("scale", True)
-    gamma = _own(call, 2).astype(np.float32) if scaled else np.float32(1)
-    first = 2 + scaled + 2 * _enabled(call, "enable_ebops")
-    mean, variance = (_own(call, first + n).astype(np.float32) for n in (0, 1))
+    gamma = variable(call, 2).astype(np.float32) if scaled else np.float32(1)
+    first = 2 + scaled + 2 * enabled(call, "enable_ebops")
+    mean, variance = (variable(call, first + n).astype(np.float32) for n in (0, 1))
     factor = gamma / np.sqrt(variance + np.float32(call.config.number("epsilon", 1e-3)))
-    weights = {
-        "kernel": _weight(call, (factor[:, None] * kernel).astype(np.float64), "kq_conf", "kq/quantizer"),
-        "bias": _weight(call, (bias - mean @ kernel).astype(np.float64), "bq_conf", "bq/quantizer"),
-    }
+    weights = _quantized(
+        call, (factor[:, None] * kernel).astype(np.float64), (bias - mean @ kernel).astype(np.float64)
+    )
     return _finished(call, weights, core.dense)
+
+
+def _folded_einsum(call: LayerCall) -> Node:
+    """QEinsumDenseBatchnorm: scale of each output in the kernel and the bias, in float32 as there.
+
+    The file does not say whether there is a gamma, but the number of variables does. Epsilon is Keras' own there.
+    """
+    kernel, bias = variable(call, 0).astype(np.float32), variable(call, 1).astype(np.float32)
+    before = 2 + 2 * enabled(call, "enable_ebops")
+    scaled = sum(name.isdecimal() for name in call.weights) > before + 2
+    gamma = variable(call, 2).astype(np.float32) if scaled else np.float32(1)
+    mean, variance = (variable(call, before + scaled + n).astype(np.float32) for n in (0, 1))
+    factor = np.asarray(gamma / np.sqrt(variance + np.float32(_EPSILON)))
+    axes = call.config.text("equation", "").partition(",")[2].partition("->")[0]
+    normalized = "".join(letter for letter in axes if letter in call.config.text("bias_axes", ""))
+    offset = np.asarray(-mean * factor).reshape(bias.shape)
+    weights = _quantized(
+        call,
+        np.einsum(f"{axes},{normalized}->{axes}", kernel, factor).astype(np.float64),
+        (bias + offset).astype(np.float64),
+    )
+    return _finished(call, weights, _plain_einsum)
 
 
 def _batch_normalization(call: LayerCall) -> Node:
@@ -156,37 +118,54 @@ def _batch_normalization(call: LayerCall) -> Node:
     config = call.config
     axis = call.axis(config.integer("axis", -1))
     scaled, centred = config.flag("scale", True), config.flag("center", True)
-    gamma = _own(call, 0).astype(np.float32) if scaled else np.float32(1)
-    beta = _own(call, int(scaled)).astype(np.float32) if centred else np.float32(1)
-    mean, variance = (_own(call, scaled + centred + n).astype(np.float32) for n in (0, 1))
+    gamma = variable(call, 0).astype(np.float32) if scaled else np.float32(1)
+    beta = variable(call, int(scaled)).astype(np.float32) if centred else np.float32(1)
+    mean, variance = (variable(call, scaled + centred + n).astype(np.float32) for n in (0, 1))
     scale = gamma / np.sqrt(variance + np.float32(config.number("epsilon", 1e-3)))
     offset = np.asarray(beta - mean * scale)
     shape = tuple(n if at == axis else 1 for at, n in enumerate(call.shape))
-    tensors = [
-        exact_tensor(_weight(call, values.astype(np.float64), f"{kind}_conf", f"{kind}/quantizer").reshape(shape))
-        for kind, values in (("kq", scale), ("bq", offset))
-    ]
-    x = _input(call)
-    return _output(call, x.add(Affine(*tensors), x.input))
+    made = _quantized(call, scale.astype(np.float64), offset.astype(np.float64))
+    tensors = [exact_tensor(values.reshape(shape)) for values in made.values()]
+    x = quantized_input(call)
+    return quantized_output(call, x.add(Affine(*tensors), x.input))
 
 
 def _unary_function(call: LayerCall) -> Node:
-    x = _input(call)
-    return _output(call, add_activation(x, x.input))
+    x = quantized_input(call)
+    return quantized_output(call, add_activation(x, x.input))
+
+
+def _affined_function(call: LayerCall) -> Node:
+    """activation(x * scale + bias) of a quantized input: a table of what float32 makes of each of its values."""
+    quantizer = quantizer_of(call, "iq_conf", "iq/quantizer", len(call.shape))
+    if quantizer is None or not enabled(call, "enable_iq") or (quantizer.scaler, quantizer.factor) != (1.0, 1.0):
+        raise call.error("its input is not quantized to a type; use enable_iq=True, without a scaler or affine")
+    of = quantizer.op.infer_type([])
+    if of.width > _TABLE_BITS:
+        raise call.error(f"its table would have 2**{of.width} entries; quantize its input to {_TABLE_BITS} bits")
+    scale, bias = (variable(call, number).astype(np.float32) for number in (0, 1))
+    x = to_float(np.arange(of.min, of.max + 1), of).astype(np.float32)
+    name = function_name(call, call.config.raw("activation"))
+    values = function_of(call, name, 1).eval_float([(x * scale + bias).astype(np.float64)[np.newaxis]])[0]
+    output = quantizer_of(call, "oq_conf", "oq/quantizer", len(call.shape)) if enabled(call, "enable_oq") else None
+    if output is not None and output.op.uniform is not None:
+        values = output.of(values)
+    table = Lut(GIVEN, (float(of.fraction),), exact_tensor(values.astype(np.float32)), offset=of.min)
+    return quantized_output(call, call.add(table, quantizer.add(call, call.input)))
 
 
 def _single(inner: Build) -> Build:
     """A layer of Keras on a quantized input."""
 
     def build(call: LayerCall) -> Node:
-        return _output(call, inner(_input(call)))
+        return quantized_output(call, inner(quantized_input(call)))
 
     return build
 
 
 def _quantized_inputs(call: LayerCall) -> LayerCall:
     """The call on its inputs, each quantized by its own."""
-    if not _enabled(call, "enable_iq"):
+    if not enabled(call, "enable_iq"):
         return call
     raw = call.config.raw("iq_confs")
     confs = raw if isinstance(raw, list) else [raw] * len(call.inputs)
@@ -197,16 +176,54 @@ def _quantized_inputs(call: LayerCall) -> LayerCall:
         values = {"iq": conf}
         config = Config(call.config.layer, call.config.class_name, values, call.config.keras).inner("iq")
         path = f"iq/quantizers/quantizer{f'_{number}' if number else ''}/quantizer"
-        op = _quantizer(call, "iq_confs", path, len(source.shape), config)
-        found.append(source if op is None else call.add(op, source))
+        quantizer = read(call, config, path, len(source.shape))
+        found.append(source if quantizer is None else quantizer.add(call, source))
     return call.on(*found)
 
 
 def _several(inner: Build) -> Build:
     def build(call: LayerCall) -> Node:
-        return _output(call, inner(_quantized_inputs(call)))
+        return quantized_output(call, inner(_quantized_inputs(call)))
 
     return build
+
+
+_WORDS = re.compile(r"([a-zA-Z]+(?:,[a-zA-Z]+)*)->([a-zA-Z]+)")
+
+
+def _einsum(call: LayerCall) -> Node:
+    """A sum of products of any number of inputs, one after the other; `...` is spelled out in the file."""
+    text = call.config.text("equation", "").replace(" ", "")
+    match = _WORDS.fullmatch(text)
+    words = match[1].split(",") if match else []
+    output = match[2] if match else ""
+    if len(words) != len(call.inputs) or len(output) < 2 or any(
+        word[0] != output[0] or len(set(word)) < len(word) for word in (*words, output)
+    ):
+        raise call.error(f"the equation {text[:60]} is none of {len(call.inputs)} inputs whose first axis is the "
+                         "batch, with each axis once and one beside the batch in the output")  # fmt: skip
+    rest, output = [word[1:] for word in words], output[1:]
+    word, node = rest[0], call.inputs[0]
+    for number in range(1, len(rest)):
+        later = {*output, *"".join(rest[number + 1 :])}
+        word, node = _summed(call, word, node, {*rest[number], *later})
+        other, source = _summed(call, rest[number], call.inputs[number], {*word, *later})
+        last = number == len(rest) - 1
+        both = output if last else "".join(dict.fromkeys(letter for letter in word + other if letter in later))
+        node = call.add(Einsum(f"{word},{other}->{both}"), node, source)
+        word = both
+    word, node = _summed(call, word, node, {*output})
+    order = tuple(word.index(letter) for letter in output)
+    return node if word == output else call.add(Transpose(order), node)
+
+
+def _summed(call: LayerCall, word: str, node: Node, kept: set[str]) -> tuple[str, Node]:
+    """The sum over all axes that are not kept."""
+    axes = tuple(place for place, letter in enumerate(word) if letter not in kept)
+    if not axes:
+        return word, node
+    count = math.prod(node.shape[axis] for axis in axes)
+    return "".join(letter for letter in word if letter in kept), call.add(Reduce("sum", axes, count), node)
 
 
 def _scaled(call: LayerCall, node: Node, factor: float) -> Node:
@@ -247,14 +264,14 @@ def _table(call: LayerCall, source: Node, part: str, op: Lut, enabled: bool) -> 
         if place == "iq" and not enabled:
             continue
         config = Config(call.config.layer, call.config.class_name, confs, call.config.keras).inner(place)
-        quantize = _quantizer(call, f"{part}_{place}_conf", f"{part}_table/{place}/quantizer", rank, config)
-        node = node if quantize is None else call.add(quantize, node)
+        quantizer = read(call, config, f"{part}_table/{place}/quantizer", rank)
+        node = node if quantizer is None else quantizer.add(call, node)
     return node
 
 
-def _softmax(call: LayerCall) -> Node:
+def softmax(call: LayerCall) -> Node:
     """exp(max - x) and 1 / sum as tables between quantizers, and their product; every step a layer of its own type."""
-    x, axes = _input(call), _axes(call)
+    x, axes = quantized_input(call), _axes(call)
     source, count = x.input, math.prod(call.shape[axis] for axis in axes)
     stable, scaler = call.config.flag("stable", True), call.config.number("input_scaler", 1.0)
     if stable:
@@ -264,27 +281,30 @@ def _softmax(call: LayerCall) -> Node:
     exponential = _exponential(call, source, factor, stable)
     total = call.add(Reduce("sum", axes, count, keepdims=True), exponential)
     inverse = _table(call, total, "inv", Lut("inverse", (_EPSILON,)), enabled=True)
-    return _output(call, call.add(Merge("multiply"), exponential, inverse))
+    return quantized_output(call, call.add(Merge("multiply"), exponential, inverse))
 
 
 def _exponential(call: LayerCall, source: Node, factor: float, quantized: bool) -> Node:
     return _table(call, source, "exp", Lut("scaled_exp", (factor,)), quantized)
 
 
-_NOTE = "HGQ2: kif and kbi quantizers of every rounding and overflow mode but WRAP_SM"
+NOTE = "HGQ2: kif and kbi quantizers of every rounding and overflow mode but WRAP_SM"
 _BUILDS: dict[str, Callable[[LayerCall], Node]] = {
     "QDense": _contraction(core.dense),
     "QBatchNormDense": _folded_dense,
     "QEinsumDense": _contraction(_plain_einsum),
+    "QEinsumDenseBatchnorm": _folded_einsum,
     **{f"QConv{n}D": _contraction(channels_last(convolution.PLAIN[f"Conv{n}D"])) for n in (1, 2)},
     "QBatchNormalization": _batch_normalization,
     "QUnaryFunctionLUT": _unary_function,
-    "QSoftmax": _softmax,
+    "QAffinedUnaryFunctionLUT": _affined_function,
+    "QSoftmax": softmax,
     **{
         f"Q{name}": _several(merge.HANDLERS[name].build)
         for name in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
     },
     "QAveragePow2": _several(_average_po2),
+    "QEinsum": _several(_einsum),
     "QDot": _several(product.HANDLERS["Dot"].build),
     "QSum": _single(_sum),
     "QMeanPow2": _single(_sum),
@@ -294,17 +314,20 @@ _BUILDS: dict[str, Callable[[LayerCall], Node]] = {
 
 def _alone(call: LayerCall) -> Node:
     """A quantizer as a layer."""
-    op = _quantizer(call, "config", "quantizer", len(call.shape))
-    return call.add(op, call.input) if op is not None else call.input
+    quantizer = quantizer_of(call, "config", "quantizer", len(call.shape))
+    return quantizer.add(call, call.input) if quantizer is not None else call.input
 
 
 _BUILDS["Quantizer"] = _alone
 
 
-def _fitting(build: Build) -> Build:
+T = TypeVar("T")
+
+
+def fitting(build: Callable[[LayerCall], T]) -> Callable[[LayerCall], T]:
     """The layer's variables have no names in the file: what does not fit together is an error of the file."""
 
-    def guarded(call: LayerCall) -> Node:
+    def guarded(call: LayerCall) -> T:
         try:
             return build(call)
         except UnsupportedModel:
@@ -315,4 +338,4 @@ def _fitting(build: Build) -> Build:
     return guarded
 
 
-HANDLERS = {f"hgq>{name}": Handler(_fitting(build), _NOTE, lambda config: ALL) for name, build in _BUILDS.items()}
+HANDLERS = {f"hgq>{name}": Handler(fitting(build), NOTE, lambda config: ALL) for name, build in _BUILDS.items()}

@@ -135,7 +135,8 @@ def with_quantized(call: LayerCall, made: Quantized, exact: bool, inner: Build) 
     return call.part("alpha", "ApplyAlpha").add(Affine(scale, exact_tensor(bias.reshape(*shape, -1))), node)
 
 
-def _quantizes(config: Config, kernels: tuple[str, ...]) -> bool:
+def quantizes(config: Config, kernels: tuple[str, ...]) -> bool:
+    """Whether every kernel has a quantizer."""
     return all(config.has(quantizer_key(name)) for name in kernels)
 
 
@@ -146,7 +147,7 @@ def _layer(inner: Build, kernels: tuple[str, ...]) -> Build:
         if call.config.has("mask"):
             raise call.error("mask is not supported; multiply the kernel by it")
         made = quantized_weights(call, kernels, separate=len(kernels) == 1)
-        return with_quantized(call, made, _quantizes(call.config, kernels), inner)
+        return with_quantized(call, made, quantizes(call.config, kernels), inner)
 
     laid_out = channels_last(build)
     return lambda call: add_quantized_activation(call, laid_out(call))
@@ -191,7 +192,7 @@ def _folded(inner: Build, kernel: str) -> Build:
         weights = {kernel: (values * factor.reshape(shape)).astype(np.float64), "bias": bias.astype(np.float64)}
         call = _with_settings(replace(call, weights=weights), use_bias=True)
         made = quantized_weights(call, (kernel,), separate=True)
-        return with_quantized(call, made, _quantizes(call.config, (kernel,)), inner)
+        return with_quantized(call, made, quantizes(call.config, (kernel,)), inner)
 
     laid_out = channels_last(build)
     return lambda call: add_quantized_activation(call, laid_out(call))

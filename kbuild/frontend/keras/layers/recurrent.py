@@ -1,4 +1,4 @@
-"""SimpleRNN, LSTM, GRU, RNN around one of their cells, and Bidirectional."""
+"""SimpleRNN, LSTM, GRU, RNN around one of their cells, and Bidirectional; and the same of QKeras and HGQ2."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from kbuild.frontend.keras.cells import Order, unrolled
 from kbuild.frontend.keras.config import Config
-from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import function_name, function_of
 from kbuild.ir import Node, Tensor
 from kbuild.ops.concatenate import Concatenate
@@ -22,18 +23,20 @@ from kbuild.ops.rnn import Recurrent, SimpleRnn
 Function = tuple[str, tuple[float, ...]]
 
 _CELLS = ("SimpleRNN", "LSTM", "GRU")
+_QUANTIZED = ("QSimpleRNN", "QLSTM", "QGRU", "hgq>QSimpleRNN", "hgq>QGRU")  # whose cells have quantizers inside
 _MERGES = {"sum": "add", "mul": "multiply", "ave": "average"}
 
 
 def _cells(config: Config) -> dict[str, Config]:
-    """The settings of the cells of a recurrent layer, by the paths of their weights. Their classes are of `_CELLS`.
+    """The settings of the cells of a recurrent layer, by the paths of their weights; of `_CELLS` or `_QUANTIZED`.
 
     A stack of cells computes step by step what layers one after the other compute.
     """
-    if config.class_name in _CELLS:
+    if config.class_name in (*_CELLS, *_QUANTIZED):
         return {"cell": config}
     if config.class_name != "RNN":
-        raise config.error(f"around a layer of class {config.class_name}, which is not one of {', '.join(_CELLS)}, RNN")
+        known = ", ".join((*_CELLS, *_QUANTIZED, "RNN"))
+        raise config.error(f"around a layer of class {config.class_name}, which is not one of {known}")
     cell = config.inner("cell")
     if cell.class_name != "StackedRNNCells":
         return {"cell": _cell(config, cell)}
@@ -44,7 +47,7 @@ def _cells(config: Config) -> dict[str, Config]:
     found: dict[str, Config] = {}
     for entry in entries:
         one = _cell(config, Config(config.layer, "StackedRNNCells", {"cell": entry}, config.keras).inner("cell"))
-        stem = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}[one.class_name]
+        stem = _STEMS[one.class_name]
         number = sum(path.startswith(f"cell/cells/{stem}") for path in found)
         found[f"cell/cells/{stem}_{number}" if number else f"cell/cells/{stem}"] = one
     if not found:
@@ -52,9 +55,19 @@ def _cells(config: Config) -> dict[str, Config]:
     return found
 
 
+_STEMS = {
+    "SimpleRNN": "simple_rnn_cell",
+    "LSTM": "lstm_cell",
+    "GRU": "gru_cell",
+    "QSimpleRNN": "q_simple_rnn_cell",
+    "QLSTM": "qlstm_cell",
+    "QGRU": "qgru_cell",
+}
+
+
 def _cell(config: Config, cell: Config) -> Config:
     name = cell.class_name.removesuffix("Cell")
-    if name not in _CELLS:
+    if name not in _STEMS:
         raise config.error(f"a cell of class {cell.class_name}; there are {', '.join(f'{c}Cell' for c in _CELLS)}")
     return Config(cell.layer, name, cell.values, cell.keras)
 
@@ -132,27 +145,55 @@ def _results(
     cells = _cells(layer)
     for number, (path, cell) in enumerate(cells.items(), 1):
         sequences = number < len(cells) or layer.flag("return_sequences", False)
-        op = replace(
-            _op(call, cell, f"{prefix}{path}", value.shape[1]),
+        order = Order(
             go_backwards=number == 1 and layer.flag("go_backwards", False),
             return_sequences=sequences,
             flip=flip and sequences and number == len(cells),
         )
-        given = (value, *(initial[: op.states] if number < len(cells) else initial))
-        initial = initial[op.states :]
-        value = call.add(op, *given)
-        if layer.flag("return_state", False):
-            last += _last_states(call, op, given, value)
+        states = 2 if "LSTM" in cell.class_name else 1
+        given = (value, *(initial[:states] if number < len(cells) else initial))
+        initial = initial[states:]
+        make = _quantized if cell.class_name in _QUANTIZED else _floating
+        value, own = make(call, cell, f"{prefix}{path}", given, order)
+        last += own() if layer.flag("return_state", False) else ()
     return value, *last
 
 
-def _last_states(call: LayerCall, op: Recurrent, given: tuple[Node, ...], value: Node) -> list[Node]:
-    return [
+Made = tuple[Node, Callable[[], tuple[Node, ...]]]  # the value, and what adds nodes of the last states
+
+
+def _floating(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> Made:
+    op = replace(
+        _op(call, cell, path, given[0].shape[1]),
+        go_backwards=order.go_backwards,
+        return_sequences=order.return_sequences,
+        flip=order.flip,
+    )
+    value = call.add(op, *given)
+    return value, lambda: _last_states(call, op, given, value)
+
+
+def _quantized(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> Made:
+    from kbuild.frontend.keras.quantized_cells import read_cell  # few models have them
+
+    inner, made = read_cell(call, cell, path, given[0].shape[1])
+    value, last = unrolled(inner, made, given, order)
+    return value, lambda: last
+
+
+def _last_states(call: LayerCall, op: Recurrent, given: tuple[Node, ...], value: Node) -> tuple[Node, ...]:
+    return tuple(
         value
         if number == 0 and not op.return_sequences
         else call.add(replace(op, output=number, return_sequences=False, flip=False), *given)
         for number in range(op.states)
-    ]
+    )
+
+
+def _hgq2(call: LayerCall) -> tuple[Node, ...]:
+    from kbuild.frontend.keras.layers.hgq2 import fitting
+
+    return fitting(_recurrent)(call)
 
 
 def _recurrent(call: LayerCall) -> tuple[Node, ...]:
@@ -162,6 +203,8 @@ def _recurrent(call: LayerCall) -> tuple[Node, ...]:
 def _bidirectional(call: LayerCall) -> tuple[Node, ...]:
     """Two layers on the same sequence; the results of the backward one are put in the order of the sequence."""
     forward = call.config.inner("layer")
+    if "hgq>" in str(call.config.raw("layer")):
+        raise call.error("around a layer of HGQ2, which is not supported; use two layers, one with go_backwards=True")
     if call.config.has("backward_layer"):
         backward = call.config.inner("backward_layer")
     else:
@@ -212,8 +255,19 @@ HANDLERS = {
     "SimpleRNN": _handler(_recurrent, _NOTE, _cell_weights),
     "LSTM": _handler(_recurrent, _NOTE, _cell_weights),
     "GRU": _handler(_recurrent, f"reset_after or not, {_NOTE}", _cell_weights),
+    **{
+        name: _handler(_recurrent, f"QKeras: quantizers of weights, states and activations, {_NOTE}", _cell_weights)
+        for name in ("QSimpleRNN", "QLSTM", "QGRU")
+    },
+    **{
+        f"hgq>{name}": _handler(_hgq2, f"HGQ2: {_NOTE}", lambda config: ALL)
+        for name in ("QSimpleRNN", "QGRU")
+    },
     "RNN": _handler(_recurrent, f"around SimpleRNNCell, LSTMCell, GRUCell or a stack of them, {_NOTE}", _cell_weights),
     "Bidirectional": _handler(
         _bidirectional, "around SimpleRNN, LSTM, GRU or RNN; every merge_mode", _bidirectional_weights
+    ),
+    "QBidirectional": _handler(
+        _bidirectional, "QKeras: around QSimpleRNN, QLSTM or QGRU; every merge_mode", _bidirectional_weights
     ),
 }

@@ -49,7 +49,7 @@ class Quantizer(ABC):
     def scaled(self, w: FloatArray) -> Scaled:
         """What it makes of weights: values, and a scale that broadcasts to them. Raises Refused."""
         function = self.function()
-        return function.of(w), function.scale
+        return function.unscaled(w), function.scale
 
     def trained(self) -> Quantizer:
         """The quantizer that a layer makes of this one for its kernel."""

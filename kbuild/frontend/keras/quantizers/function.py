@@ -31,7 +31,11 @@ class Function:
     paths: tuple[tuple[Part, ...], ...]
     scale: FloatArray = field(default_factory=lambda: _ONE)
 
-    def of(self, x: FloatArray) -> FloatArray:
+    def of(self, values: FloatArray) -> FloatArray:
+        """The function of the values."""
+        return self.unscaled(values) * self.scale
+
+    def unscaled(self, x: FloatArray) -> FloatArray:
         """The function of the values, without the scale."""
         total = np.zeros(x.shape)
         for path in self.paths:

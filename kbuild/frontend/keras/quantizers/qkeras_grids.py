@@ -62,7 +62,7 @@ class QuantizedBits(Quantizer):
 
     def scaled(self, w: FloatArray) -> Scaled:
         if self.alpha not in AUTO:
-            return self.function().of(w), scale_of(self.alpha)
+            return self.function().unscaled(w), scale_of(self.alpha)
         if self.bits < 2:
             raise Refused(f"alpha is {self.alpha!r} with {self.bits} bit; use binary")
         unsigned = self.bits - int(self.keep_negative)

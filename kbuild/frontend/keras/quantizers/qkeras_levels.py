@@ -33,10 +33,10 @@ class Binary(Quantizer):
 
     def scaled(self, w: FloatArray) -> Scaled:
         if self.alpha not in AUTO:
-            return self.function().of(w), scale_of(self.alpha)
+            return self.function().unscaled(w), scale_of(self.alpha)
         if self.scale_axis is not None:
             raise Refused(f"scale_axis is {self.scale_axis}; leave it out")
-        return auto_scale.signs_scaled(w, replace(self, alpha=None).function().of(w), self.alpha)
+        return auto_scale.signs_scaled(w, replace(self, alpha=None).function().unscaled(w), self.alpha)
 
     def trained(self) -> Quantizer:
         return replace(self, alpha="auto_po2") if self.alpha is None else self
@@ -80,7 +80,7 @@ class Ternary(Quantizer):
 
     def scaled(self, w: FloatArray) -> Scaled:
         if self.alpha not in AUTO:
-            return self.function().of(w), scale_of(self.alpha)
+            return self.function().unscaled(w), scale_of(self.alpha)
         return auto_scale.ternary_scaled(w, self.alpha, self.number_of_unrolls)
 
     def trained(self) -> Quantizer:
