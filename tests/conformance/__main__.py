@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 import time
@@ -56,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def can_be_made(library: str) -> bool:
     """Whether the library is there; a line where it is not."""
     if library in ("qkeras", "hgq") and author.python() is None:
-        print(f"kbuild: {library} is skipped: {author.PYTHON} names no Python with it (make .venv-keras2)", flush=True)
+        print(f"kbuild: {library} is skipped: {author.PYTHON} names no Python that has it", flush=True)
+        return False
+    if library == "hgq2" and importlib.util.find_spec("hgq") is None:
+        print("kbuild: hgq2 is skipped: it is not in this environment, and needs Python 3.11 or later", flush=True)
         return False
     return True
 
