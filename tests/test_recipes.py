@@ -55,7 +55,9 @@ def test_it_builds(name: str, folder: Path) -> None:
     }
     assert found["validation"]["value"] == RIGHT[name] / 360
     if name == "digits-hgq2":
-        resources = json.loads((folder / "build" / "reports" / "synthesize.json").read_text(encoding="utf-8"))["resources"]
+        resources = json.loads((folder / "build" / "reports" / "synthesize.json").read_text(encoding="utf-8"))[
+            "resources"
+        ]
         assert 18_000 < resources["lut"] < 20_500 and resources["dsp"] == resources["bram"] == 0
 
 
@@ -64,5 +66,7 @@ def test_the_environments_are_one() -> None:
     if not (ROOT / "constraints").exists():
         pytest.skip("not a checkout")
     made, trained = ROOT / "constraints" / "keras2.txt", resource("recipes", "digits-qkeras", "requirements.txt")
-    lines = [[line for line in path.read_text(encoding="utf-8").splitlines() if line[0] != "#"] for path in (made, trained)]
+    lines = [
+        [line for line in path.read_text(encoding="utf-8").splitlines() if line[0] != "#"] for path in (made, trained)
+    ]
     assert lines[0] == lines[1]

@@ -1,5 +1,4 @@
-"""Trains the digits model with HGQ2 and writes `model.keras`, `x_test.npy`, `y_test.npy` and `predicted.npy` beside this
-file.
+"""Trains the digits model with HGQ2 and writes `model.keras`, `x_test.npy`, `y_test.npy` and `predicted.npy` here.
 
     pip install -r requirements.txt && python train.py
 
@@ -48,9 +47,13 @@ def network() -> keras.Model:
         for i, units in enumerate(UNITS, 1):
             last = i == len(UNITS)
             # A pixel is a multiple of 1/16 from 0 to 1: fewer bits are what training may choose.
-            place = QuantizerConfig("kif", "datalane", k0=0, i0=1, f0=4) if i == 1 else QuantizerConfig("kif", "datalane")
+            place = (
+                QuantizerConfig("kif", "datalane", k0=0, i0=1, f0=4) if i == 1 else QuantizerConfig("kif", "datalane")
+            )
             layers.append(
-                QDense(units, activation=None if last else "relu", iq_conf=place, name="logits" if last else f"dense_{i}")
+                QDense(
+                    units, activation=None if last else "relu", iq_conf=place, name="logits" if last else f"dense_{i}"
+                )
             )
     return keras.Sequential(layers, name="digits_hgq2")
 
@@ -89,9 +92,7 @@ def main() -> None:
     keras.utils.set_random_seed(SEED)
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype("float32")
-    x_train, x_test, y_train, y_test = train_test_split(
-        images, labels, test_size=0.2, random_state=0, stratify=labels
-    )
+    x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
     x_train, y_train = distorted(x_train, y_train)
     model = network()
     train(model, x_train, y_train)

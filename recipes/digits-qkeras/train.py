@@ -1,4 +1,4 @@
-"""Trains the quantized digits model and writes `model.h5`, `x_test.npy`, `y_test.npy` and `predicted.npy` beside this file.
+"""Trains the quantized digits model and writes `model.h5`, `x_test.npy`, `y_test.npy` and `predicted.npy` here.
 
     pip install --no-deps -r requirements.txt && python train.py        # Python 3.10 or 3.11
 
@@ -73,9 +73,7 @@ def main() -> None:
     tf.config.experimental.enable_op_determinism()
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype("float32").reshape(-1, 8, 8, 1)
-    x_train, x_test, y_train, y_test = train_test_split(
-        images, labels, test_size=0.2, random_state=0, stratify=labels
-    )
+    x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
     model = network()
     train(model, x_train, y_train)
     model.save(HERE / "model.h5", include_optimizer=False)

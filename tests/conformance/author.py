@@ -71,7 +71,9 @@ def load(found: dict[str, Any], folder: Path) -> Reference:
     with np.load(folder / _ARRAYS) as arrays:
         inputs = [arrays[f"x{i}"].astype(np.float64) for i in range(found["inputs"])]
         outputs = [arrays[f"y{i}"].astype(np.float64) for i in range(found["outputs"])]
-    files = {kind: folder / found["files"][kind] if kind in found["files"] else None for kind in ("json", "h5", "archive")}
+    files = {
+        kind: folder / found["files"][kind] if kind in found["files"] else None for kind in ("json", "h5", "archive")
+    }
     return Reference(found["code"], files, inputs, outputs, tuple(found["subject"]))
 
 

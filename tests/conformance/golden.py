@@ -1,7 +1,7 @@
 """Cases that the libraries have answered once, in two archives: what is checked where they are not.
 
-    python -m conformance.golden                # makes goldens.zip anew: one case of each layer and version of Keras
-    python -m conformance.golden quantized      # quantized.zip: one of each layer and quantizer of QKeras, HGQ and HGQ2
+python -m conformance.golden                # makes goldens.zip anew: one case of each layer and version of Keras
+python -m conformance.golden quantized      # quantized.zip: one of each layer and quantizer of QKeras, HGQ and HGQ2
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The variables of a layer's quantizers in a file by name: `fc/fc_iq/fixed_point_quantizer_kif_1/f`.
 
-In files by number the same one is `iq/quantizer/0`, and so it is called here. The numbers in the names of parts count all
-parts of the model, so that it is the order that tells them apart; it is that of the files by number.
+In files by number the same one is `iq/quantizer/0`, and so it is called here. The numbers in the names of parts count
+all parts of the model, so that it is the order that tells them apart; it is that of the files by number.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 _QUANTIZER = re.compile(r"fixed_point_quantizer_(kif|kbi)(_\d+)?")
 _SEVERAL = re.compile(r"multiple_quantizers(_\d+)?")
@@ -32,7 +33,7 @@ def by_number(layer: str, stored: Sequence[str]) -> dict[str, str] | None:
 def _path(names: list[str], several: dict[str, list[str]]) -> str | None:
     """The path of the part that has a variable; names begin with that of the layer and end with the variable's."""
     path: list[str] = []
-    for above, name in zip(names, names[1:-1], strict=False):
+    for above, name in pairwise(names[:-1]):
         if name.startswith(f"{above}_"):  # iq, kq, exp_table: called by the layer's own name
             path.append(name.removeprefix(f"{above}_"))
         elif _QUANTIZER.fullmatch(name):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from conformance.layers.core import quantized_dense
-from conformance.quantized.qkeras import SIGNS, of_kernels, of_values
+from conformance.quantized.qkeras import of_kernels, of_values
+from conformance.quantized.qkeras_quantizers import SIGNS
 
 CASES = {
     "BinaryDense": quantized_dense("BinaryDense", "2 * step(w) - 1"),

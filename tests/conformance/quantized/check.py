@@ -68,5 +68,5 @@ def _equal_integers(what: str, found: IntArray, of: FixedType, wanted: np.ndarra
     different = found.reshape(wanted.shape) != scaled
     if different.any():
         at = np.unravel_index(int(np.argmax(different)), wanted.shape)
-        raise Wrong(f"{what}, {of}: {different.sum()} of {different.size} integers differ: at {tuple(map(int, at))} it is "
-                    f"{int(found.reshape(wanted.shape)[at])}, in the library {scaled[at]}")  # fmt: skip
+        raise Wrong(f"{what}, {of}: {different.sum()} of {different.size} integers differ: at {tuple(map(int, at))} "
+                    f"it is {int(found.reshape(wanted.shape)[at])}, in the library {scaled[at]}")  # fmt: skip

@@ -116,8 +116,8 @@ LAYERS: dict[str, Callable[..., Value]] = {
     **{name: convolution(name) for name in ("HConv1D", "HConv1DBatchNorm", "HConv2D", "HConv2DBatchNorm")},
     "HActivation": activation,
     "HAdd": added,
-    **{name: moved(name) for name in ("PMaxPooling1D", "PAveragePooling1D", "PMaxPooling2D", "PAveragePooling2D", "PReshape",
-                                      "PFlatten", "PPermute", "PConcatenate", "PDropout")},
+    **{name: moved(name) for name in ("PMaxPooling1D", "PAveragePooling1D", "PMaxPooling2D", "PAveragePooling2D",
+                                      "PReshape", "PFlatten", "PPermute", "PConcatenate", "PDropout")},
 }  # fmt: skip
 
 
@@ -133,7 +133,9 @@ def case(name: str) -> Callable[[QuantizedScript], list[Value]]:
         shape = {1: (s.size(2, 5),), 2: (s.size(3, 4), s.size(2, 3)), 3: (s.size(3, 4), s.size(2, 3), s.size(1, 2))}
         x = s.grid_input(shape[s.one(*RANKS.get(name, (1, 2, 3)))])
         x = own(s, "HQuantize", x)
-        x = chain(s, x, s.size(0, 1), lambda v: [b for n, b in LAYERS.items() if n in ("HDense", "HActivation", "HAdd")])
+        x = chain(
+            s, x, s.size(0, 1), lambda v: [b for n, b in LAYERS.items() if n in ("HDense", "HActivation", "HAdd")]
+        )
         before = set(s.scope)
         y = LAYERS[name](s, x)
         s.subject = [key for key in s.scope if key not in before and key.startswith("l")]

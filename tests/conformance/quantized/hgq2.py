@@ -210,7 +210,10 @@ def merge(class_name: str) -> Callable[..., Value]:
 
     def build(s: QuantizedScript, x: Value) -> Value:
         count = 2 if class_name in ("QSubtract", "QDot", "QMultiply") else s.size(2, 4)
-        values = [x, *(s.one(lambda: x, lambda: s.grid_input(x.shape), lambda: quantizer(s, x))() for _ in range(count - 1))]
+        values = [
+            x,
+            *(s.one(lambda: x, lambda: s.grid_input(x.shape), lambda: quantizer(s, x))() for _ in range(count - 1)),
+        ]
         settings: Settings = quantizers(s)
         settings["iq_confs"] = Code(f"[{', '.join(config(s, 'datalane').text for _ in values)}]")
         if class_name == "QDot":
@@ -244,7 +247,8 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "QSoftmax": softmax,
     "QSum": summed("QSum"),
     "QMeanPow2": summed("QMeanPow2"),
-    **{name: merge(name) for name in ("QAdd", "QSubtract", "QMultiply", "QMaximum", "QMinimum", "QAveragePow2", "QDot")},
+    **{name: merge(name) for name in ("QAdd", "QSubtract", "QMultiply", "QMaximum", "QMinimum", "QAveragePow2",
+                                      "QDot")},
     **{f"Q{of}Pooling{n}D": pooled(f"Q{of}Pooling{n}D") for n in (1, 2)
        for of in ("Max", "Average", "GlobalMax", "GlobalAverage")},
     "Quantizer": quantizer,
@@ -267,7 +271,9 @@ def case(build: Callable[..., Value], ranks: Sequence[int]) -> Callable[[Quantiz
 
     def model(s: QuantizedScript) -> list[Value]:
         rank = s.one(*ranks)
-        shape = {1: (s.size(2, 5),), 2: (s.size(2, 4), s.size(1, 4)), 3: (s.size(2, 4), s.size(2, 4), s.size(1, 2))}[rank]
+        shape = {1: (s.size(2, 5),), 2: (s.size(2, 4), s.size(1, 4)), 3: (s.size(2, 4), s.size(2, 4), s.size(1, 2))}[
+            rank
+        ]
         x = s.grid_input(shape)
         while s.chance(0.4) or x.rank != rank:
             x = chain(s, x if x.rank == rank else s.grid_input(shape), 1, choices)
@@ -280,7 +286,9 @@ def case(build: Callable[..., Value], ranks: Sequence[int]) -> Callable[[Quantiz
 
 
 def _of_inputs(**given: object) -> Callable[[QuantizedScript], list[Value]]:
-    return case(lambda s, x: quantizer(s, contraction("QDense")(s, x, iq_conf=config(s, "datalane", **given)), **given), (1, 2))
+    return case(
+        lambda s, x: quantizer(s, contraction("QDense")(s, x, iq_conf=config(s, "datalane", **given)), **given), (1, 2)
+    )
 
 
 def _of_weights(kind: str) -> Callable[[QuantizedScript], list[Value]]:

@@ -98,7 +98,9 @@ class QuantizedScript(Script):
 
     # ---- layers
 
-    def called_layer(self, class_name: str, x: Value | Sequence[Value], settings: dict[str, object]) -> tuple[str, Value]:
+    def called_layer(
+        self, class_name: str, x: Value | Sequence[Value], settings: dict[str, object]
+    ) -> tuple[str, Value]:
         """A layer with a name of its own, and its value, without samples yet."""
         name = self.name("l")
         self.run(f"{name} = {class_name}({arguments({**settings, 'name': name})})")
@@ -162,7 +164,9 @@ def sum_grid(x: Grid, weight: Grid, bias: Grid | None, count: int) -> Grid:
 Generator = Callable[[QuantizedScript], Value | Sequence[Value]]
 
 
-def chain(s: QuantizedScript, x: Value, count: int, choices: Callable[[Value], Sequence[Callable[..., Value]]]) -> Value:
+def chain(
+    s: QuantizedScript, x: Value, count: int, choices: Callable[[Value], Sequence[Callable[..., Value]]]
+) -> Value:
     """A few random layers, one after the other."""
     for _ in range(count):
         x = s.rng.choice(choices(x))(s, x)
