@@ -16,7 +16,7 @@ from kbuild.fixed import FixedType, IntArray
 from kbuild.frontend.keras import read_model
 from kbuild.ir import Graph
 
-SHARE = 4  # one case of so many goes through the C simulation
+SHARE = 8  # one case of so many goes through the C simulation
 SMALL = 100  # seeds below it are those of goldens and of single cases, which all do
 
 
