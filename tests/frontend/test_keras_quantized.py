@@ -162,6 +162,14 @@ def test_the_scale_of_a_transposed_convolution_is_of_its_inputs() -> None:
     assert one is not None and one.shape == (3,)
 
 
+def test_a_weight_at_half_of_the_scale_of_ternary_is_none() -> None:
+    """QKeras rounds it to even before it compares."""
+    found = read_quantizer(config(q="ternary(alpha='auto_po2')"), "q")
+    assert found is not None
+    values, scale = found.scaled(np.array([[0.53125], [0.25], [0.0], [-0.5]]))
+    assert (values * scale).ravel().tolist() == [0.5, 0.0, 0.0, -0.5]
+
+
 # HGQ2's
 
 
