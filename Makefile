@@ -2,6 +2,7 @@
 # make test         everything that must hold before a change lands
 # make keras        the Python API with live models: Keras 3, Keras 2, and Keras 3 without TensorFlow
 # make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
+# make quantized    N=500 random quantized models (SEED=0) of LIBRARY=qkeras, hgq or hgq2, all three unless given, by equality
 # make benchmarks   kbuild beside hls4ml and da4ml
 # Each makes its own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
 
@@ -12,8 +13,10 @@ N ?= 1000
 SEED ?= 0
 CONFORMANCE ?=
 KERAS_TESTS ?= tests/api
+LIBRARY ?= qkeras hgq hgq2
+KERAS2_PYTHON ?=
 RECIPE ?= recipes/digits/recipe.yml
-export PYTHON
+export PYTHON KERAS2_PYTHON
 unexport PYTHONDONTWRITEBYTECODE  # the packages are here for good: compile them once
 
 # An environment is good while its inputs are: its stamp is named by their checksum.
@@ -23,9 +26,10 @@ demo := .venv/ready-$(sum)
 test := .venv-test/ready-$(sum)
 keras := .venv-conformance/ready-$(sum)
 jax := .venv-jax/ready-$(sum)
+keras2 := .venv-keras2/ready-$(shell (cat constraints/keras2.txt .ci/keras2; echo '$(CURDIR) $(KERAS2_PYTHON)') | cksum | cut -d' ' -f1)
 peer := .venv-hls4ml/ready-$(shell cat benchmarks/requirements-hls4ml.txt | cksum | cut -d' ' -f1)
 
-.PHONY: demo test lint types check slow keras conformance benchmarks constraints wheel clean help
+.PHONY: demo test lint types check slow keras conformance quantized benchmarks constraints wheel clean help
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -56,6 +60,11 @@ keras: $(keras) $(jax)
 conformance: $(keras)
 	@cd tests && ../.venv-conformance/bin/python -m conformance -n $(N) --seed $(SEED) $(CONFORMANCE)
 
+# QKeras and HGQ are in an environment of their own, which is skipped with a line where it cannot be made (.ci/keras2).
+quantized: $(keras) $(keras2)
+	@cd tests && for library in $(LIBRARY); do KBUILD_KERAS2_PYTHON='$(CURDIR)/.venv-keras2/bin/python' \
+	    ../.venv-conformance/bin/python -m conformance -n $(N) --seed $(SEED) --library $$library $(CONFORMANCE) || exit 1; done
+
 # Needs KBUILD_MODELS, the folder of the published models, and a Python 3.10 or 3.11 for hls4ml (PEER_PYTHON).
 benchmarks: $(test) $(peer)
 	.venv-test/bin/python benchmarks/run.py --peer .venv-hls4ml/bin/python
@@ -71,7 +80,7 @@ constraints:
 	mv constraints/pinned.new constraints/pinned.txt
 
 clean:
-	rm -rf .venv .venv-test .venv-conformance .venv-jax .venv-hls4ml build dist recipes/*/build
+	rm -rf .venv .venv-test .venv-conformance .venv-jax .venv-keras2 .venv-hls4ml build dist recipes/*/build
 
 $(demo):
 	@.ci/environment .venv $@ '$(EXTRAS)'
@@ -84,6 +93,9 @@ $(keras):
 
 $(jax):
 	@.ci/environment .venv-jax $@ 'jax$(addprefix $(comma),$(EXTRAS))'
+
+$(keras2):
+	@.ci/keras2 .venv-keras2 $@
 
 $(peer):
 	rm -rf .venv-hls4ml

@@ -56,11 +56,11 @@ def legend() -> str:
     """What the answers mean."""
     from kbuild.cli.support import recorded
 
-    run = recorded()
     return (
-        f"These are the facts of {run.cases} random models (seed {run.seed}) that were compared with Keras on the "
-        "emulator and in the C simulation, and what the backends print. `partly`: some configurations are refused, by "
-        "name and before anything is written; `kbuild check` says whether your model is one."
+        f"These are the facts of {recorded().cases} random models that were compared on the emulator and in the C "
+        "simulation, with Keras in floats and within derived bounds, with QKeras, HGQ and HGQ2 by equality of the "
+        "integers, and what the backends print. `partly`: some configurations are refused, by name and before anything "
+        "is written; `kbuild check` says whether your model is one."
     )
 
 

@@ -123,9 +123,18 @@ def _key(name: str) -> str:
     return name.removeprefix("activation ").replace("_", "").lower()
 
 
+_KINDS = {
+    "activation": "by name, as a layer or fused into another",
+    "quantizer": "of values",
+    "kernel": "of weights",
+    "FixedPointQuantizer": "a type for each element",
+}
+
+
 def _note_of(name: str) -> str:
-    if name.startswith("activation "):
-        return "by name, as a layer or fused into another"
+    kind, _, rest = name.partition(" ")
+    if rest and kind in _KINDS:
+        return _KINDS[kind]
     return _handled()[_key(name)][1] if _key(name) in _handled() else ""
 
 

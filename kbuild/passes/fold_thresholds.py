@@ -6,6 +6,8 @@ opposite order. Nothing is rounded on the way, so this only makes the result mor
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from kbuild.dataclass import replace
@@ -45,7 +47,18 @@ def _folded(graph: Graph, source: Node, affine: Affine, node: Node, step: Step) 
 
 
 def _divided(bounds: FloatArray, scale: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The thresholds for positive scales, and for negative ones: there x <= t, which is not x >= (the next after t)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact = np.where(scale == 0, 0.0, (bounds - bias) / np.where(scale == 0, 1.0, scale))
-    return exact, np.nextafter(exact, np.inf)[..., ::-1]
+    """The thresholds for positive scales, and for negative ones: there x <= t, which is not x >= (the next after t).
+
+    A quotient that is no float is rounded away from the inputs that reach it: no float lies in between. A threshold may
+    be the least float above a number, which a rounding to nearest would lose.
+    """
+    above, below = np.empty(bounds.shape), np.empty(bounds.shape)
+    for place, (bound, factor, shift) in enumerate(np.broadcast(bounds, scale, bias)):
+        if factor == 0:
+            quotient = Fraction(0)
+        else:
+            quotient = (Fraction(float(bound)) - Fraction(float(shift))) / Fraction(float(factor))
+        nearest = float(quotient)
+        above.flat[place] = nearest if Fraction(nearest) >= quotient else np.nextafter(nearest, np.inf)
+        below.flat[place] = nearest if Fraction(nearest) <= quotient else np.nextafter(nearest, -np.inf)
+    return above, np.nextafter(below, np.inf)[..., ::-1]

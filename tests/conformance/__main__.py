@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from conformance import record, report
-from conformance.catalog import CaseId, draw
+from conformance import author, record, report
+from conformance.catalog import KERAS, LIBRARIES, CaseId, draw
 from conformance.check import Outcome
 from conformance.run import processors, run
 
@@ -20,6 +21,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("-n", "--cases", type=int, default=1000, help="how many cases (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other cases (default: 0)")
+    parser.add_argument("--library", action="append", choices=LIBRARIES, help="of keras3, keras2 unless given")
     parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
     parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
     parser.add_argument("--json", type=Path, help="write what was found to this file")
@@ -32,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases; 1 when one is wrong or crashed."""
     given = arguments(argv)
     cases = [CaseId.parse(name) for name in given.case]
-    if not cases:
-        drawn = draw(given.cases if not given.layer else 10**9, given.seed)
+    libraries = [library for library in given.library or KERAS if can_be_made(library)]
+    if not cases and libraries:
+        drawn = draw(given.cases if not given.layer else 10**9, given.seed, libraries)
         wanted = (case for case in drawn if not given.layer or case.layer in given.layer)
         cases = [case for case, _ in zip(wanted, range(given.cases), strict=False)]
     started, outcomes = time.monotonic(), []
@@ -49,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.record:
         record.write(outcomes, given.seed)
     return int(any(outcome.failed for outcome in outcomes))
+
+
+def can_be_made(library: str) -> bool:
+    """Whether the library is there; a line where it is not."""
+    if library in ("qkeras", "hgq") and author.python() is None:
+        print(f"kbuild: {library} is skipped: {author.PYTHON} names no Python that has it", flush=True)
+        return False
+    if library == "hgq2" and importlib.util.find_spec("hgq") is None:
+        print("kbuild: hgq2 is skipped: it is not in this environment, and needs Python 3.11 or later", flush=True)
+        return False
+    return True
 
 
 def _progress(outcomes: Sequence[Outcome], total: int, started: float) -> None:

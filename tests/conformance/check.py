@@ -13,7 +13,7 @@ import numpy as np
 
 from conformance import reference
 from conformance.bounds import error_bounds
-from conformance.catalog import CaseId
+from conformance.catalog import KERAS, CaseId
 from conformance.refusals import reason_of
 from conformance.settings import TRIALS, context_of
 from kbuild import emulate
@@ -75,6 +75,15 @@ class Trial:
     values: dict[str, IntArray]
 
 
+def comparison_of(library: str) -> Callable[[Outcome, reference.Reference], Iterator[Trial]]:
+    """How the answers of a library are compared: with Keras in floats and bounds, with the others as integers."""
+    if library in KERAS:
+        return _trials
+    from conformance.quantized import check
+
+    return check.trials
+
+
 def examine(case: CaseId, make: Maker = reference.make) -> tuple[Outcome, list[Trial]]:
     """Everything but the other engines. Never raises: whatever happens is the outcome."""
     outcome, trials = Outcome(case), []
@@ -82,7 +91,7 @@ def examine(case: CaseId, make: Maker = reference.make) -> tuple[Outcome, list[T
         with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
             keras = make(case, Path(folder))
             outcome.code = keras.code
-            trials = list(_trials(outcome, keras))
+            trials = list(comparison_of(case.library)(outcome, keras))
     except (UnsupportedModel, RecipeError) as error:
         _refuse(outcome, str(error))
     except Wrong as error:
@@ -141,7 +150,7 @@ def _typed(outcome: Outcome, label: str, graph: Graph, inputs: dict[str, np.ndar
             run = emulate.run(final, integers, [node.name for node in final])
             outcome.kinds = tuple(sorted({node.op.kind for node in final} | set(outcome.kinds)))
             known = final, Trial(outcome, label, io_type, final, dict(integers), run.values)
-        accepted = _capability(outcome, label, final, context)
+        accepted = capability(outcome, label, final, context)
         if accepted and (label != "ample" or outcome.case.seed % AMPLE_SHARE == 0):
             yield Trial(outcome, label, io_type, final, known[1].inputs, known[1].values)
 
@@ -183,7 +192,7 @@ def _check_bounds(
             outcome.looseness = max(outcome.looseness, float(bound.error.max(initial=0)) / scale)
 
 
-def _capability(outcome: Outcome, label: str, graph: Graph, context: Context) -> bool:
+def capability(outcome: Outcome, label: str, graph: Graph, context: Context) -> bool:
     """Whether Vitis prints it (and Vivado, which has the same kernels); the answer with default settings is kept."""
     key = f"{context.backend} {context.io_type}"
     try:

@@ -1,41 +1,46 @@
-"""Cases that Keras has answered once, in one archive: what is checked where Keras is not.
+"""Cases that the libraries have answered once, in two archives: what is checked where they are not.
 
-    python -m conformance.golden          # makes goldens.zip anew: one case of each layer and version of Keras
+python -m conformance.golden                # makes goldens.zip anew: one case of each layer and version of Keras
+python -m conformance.golden quantized      # quantized.zip: one of each layer and quantizer of QKeras, HGQ and HGQ2
 """
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conformance.catalog import CaseId, generators
+from conformance.catalog import KERAS, QUANTIZED, CaseId, generators
 from conformance.reference import Reference, make
 
-FILE = Path(__file__).parent / "goldens.zip"
+HERE = Path(__file__).parent
+FILES = {HERE / "goldens.zip": KERAS, HERE / "quantized.zip": QUANTIZED}
 SEED = 7
 
 
 @cache
-def _opened() -> tuple[zipfile.ZipFile, dict[str, Any]]:
-    archive = zipfile.ZipFile(FILE)
+def _opened(file: Path) -> tuple[zipfile.ZipFile, dict[str, Any]]:
+    archive = zipfile.ZipFile(file)
     return archive, json.loads(archive.read("cases.json"))
 
 
-def cases() -> list[CaseId]:
-    """The cases of the archive."""
-    return [CaseId.parse(text) for text in _opened()[1]]
+def cases(libraries: Sequence[str]) -> list[CaseId]:
+    """The cases of these libraries."""
+    found = [CaseId.parse(text) for file in FILES for text in _opened(file)[1]]
+    return [case for case in found if case.library in libraries]
 
 
 def load(case: CaseId, folder: Path) -> Reference:
     """What `reference.make` gave, its files in the folder."""
-    archive, index = _opened()
+    archive, index = next(_opened(file) for file, libraries in FILES.items() if case.library in libraries)
     known = index[str(case)]
     with np.load(io.BytesIO(archive.read(f"{known['number']}/arrays.npz"))) as arrays:
         inputs = [arrays[f"x{i}"].astype(np.float64) for i in range(known["inputs"])]
@@ -43,16 +48,16 @@ def load(case: CaseId, folder: Path) -> Reference:
     files: dict[str, Path | None] = dict.fromkeys(("json", "h5", "archive"))
     for kind, name in known["files"].items():
         files[kind] = Path(archive.extract(f"{known['number']}/{name}", folder))
-    return Reference(known["code"], files, inputs, outputs)
+    return Reference(known["code"], files, inputs, outputs, tuple(known.get("subject", ())))
 
 
-def write() -> None:
-    """Make the archive with Keras."""
+def write(file: Path) -> None:
+    """Make an archive with the libraries themselves."""
     index = {}
-    with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for major in (3, 2):
-            for layer in generators(major):
-                case = CaseId(layer, major, SEED)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for library in FILES[file]:
+            for layer in generators(library):
+                case = CaseId(layer, library, SEED)
                 with tempfile.TemporaryDirectory() as folder:
                     index[str(case)] = _add(archive, len(index), make(case, Path(folder)))
         archive.writestr(zipfile.ZipInfo("cases.json"), json.dumps(index, indent=1), zipfile.ZIP_DEFLATED)
@@ -73,6 +78,7 @@ def _add(archive: zipfile.ZipFile, number: int, found: Reference) -> dict[str, o
         "inputs": len(found.inputs),
         "outputs": len(found.outputs),
         "files": {kind: path.name for kind, path in files.items()},
+        "subject": list(found.subject),
     }
 
 
@@ -86,4 +92,4 @@ def _stored(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    write()
+    write(HERE / ("quantized.zip" if sys.argv[1:] == ["quantized"] else "goldens.zip"))

@@ -41,7 +41,7 @@ def document(outcomes: Sequence[Outcome], seed: int, known: Mapping[str, Any]) -
     for outcome in outcomes:
         cases.setdefault(outcome.case.layer, []).append(outcome)
     made = {name: facts(cases[name], known.get(name)) if name in cases else known.get(name) for name in all_layers()}
-    layers = {name: entry for name, entry in made.items() if entry is not None}
+    layers = {name: {**entry, "family": family_of(name)} for name, entry in made.items() if entry is not None}
     used = {reason for entry in layers.values() for reason in entry["refused"]}
     return {
         "seed": seed,

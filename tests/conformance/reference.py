@@ -16,7 +16,7 @@ from conformance.catalog import CaseId, generators
 from conformance.script import Script, Value
 
 SAMPLES = 5
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -29,12 +29,16 @@ FORMATS = {3: ("keras", "h5", "json"), 2: ("h5", "json", "keras", "json3")}
 
 @dataclass(frozen=True)
 class Reference:
-    """What the checks need: files as `read_model` takes them, inputs in the model's order, and the outputs."""
+    """What the checks need: files as `read_model` takes them, inputs in the model's order, and the outputs.
+
+    subject: names of the layers that the case is about, where the others of the model do not count.
+    """
 
     code: str
     files: dict[str, Path | None]
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
+    subject: tuple[str, ...] = ()
 
 
 class NoModel(Exception):
@@ -43,7 +47,7 @@ class NoModel(Exception):
 
 def keras_of(major: int) -> ModuleType:
     """The module of a version of Keras."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if major == 3:
         import keras
@@ -67,24 +71,41 @@ def _add_as_numpy_does() -> None:
     functions.add = add
 
 
+def major_of(case: CaseId) -> int:
+    """The version of Keras of a case."""
+    return int(case.library[-1])
+
+
 def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:
-    """Draw, build, predict and save; the format is the case's own unless one is given."""
-    keras = keras_of(case.major)
+    """Draw, build, predict and save; the format is the case's own unless one is given. Raises NoModel."""
+    if case.library in ("qkeras", "hgq"):
+        from conformance import author
+
+        return author.make(case, folder)
+    if case.library == "hgq2":
+        from conformance.quantized import reference
+
+        return reference.make(case, folder)
+    return _made(case, folder, kind)
+
+
+def _made(case: CaseId, folder: Path, kind: str | None) -> Reference:
+    keras = keras_of(major_of(case))
     last: Exception | None = None
     for attempt in range(ATTEMPTS):
         rng = random.Random(f"{case} {attempt}")
         keras.backend.clear_session()
-        script = Script(keras, case.major, rng)
+        script = Script(keras, major_of(case), rng)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = _model(script, generators(case.major)[case.layer](script))
+                model = _model(script, generators(case.library)[case.layer](script))
                 _randomize(model, np.random.default_rng(rng.randrange(1 << 30)))
                 inputs = _inputs(script, model, np.random.default_rng(rng.randrange(1 << 30)))
                 outputs = _predict(model, inputs, script)
                 if not all(np.isfinite(y).all() and np.abs(y).max(initial=0) < 1e6 for y in outputs):
                     continue
-                files = _save(model, folder, kind or rng.choice(FORMATS[case.major]))
+                files = _save(model, folder, kind or rng.choice(FORMATS[major_of(case)]))
         except NoModel:
             raise
         except Exception as error:  # whatever Keras has against a drawing, the next one is drawn

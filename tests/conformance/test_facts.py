@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.catalog import CaseId, all_layers, draw, generators
+from conformance.catalog import KERAS, QUANTIZED, CaseId, all_layers, draw, generators
 from conformance.refusals import reason_of, refusals
 from kbuild.cli import layers, support
 from kbuild.frontend.keras import supported_layers
@@ -58,6 +58,8 @@ def test_cases_have_names() -> None:
     assert drawn == list(draw(400, 3)) and drawn != list(draw(400, 4))
     assert len(set(map(str, drawn))) == 400
     assert [CaseId.parse(str(case)) for case in drawn] == drawn
-    assert {(case.layer, case.major) for case in drawn} == {(n, major) for major in (2, 3) for n in generators(major)}
+    assert {(case.layer, case.library) for case in drawn} == {(n, of) for of in KERAS for n in generators(of)}
+    quantized = list(draw(200, 3, QUANTIZED))
+    assert {(case.layer, case.library) for case in quantized} == {(n, of) for of in QUANTIZED for n in generators(of)}
     with pytest.raises(ValueError, match="no case is called"):
         CaseId.parse("Dense/keras4/1")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from conformance import golden
+from conformance.catalog import KERAS, QUANTIZED
 from conformance.check import REFUSED, RIGHT, Outcome, Trial, examine
 from conformance.run import simulate_all
 from kbuild.cli import support
 from kbuild.config.backends import load_backend
 
-CASES = golden.cases()
+CASES = golden.cases(KERAS)
+QUANTIZED_CASES = golden.cases(QUANTIZED)
+C_SIMULATED = ("QConv2D", "quantizer quantized_relu", "HConv1D", "FixedPointQuantizer", "hgq>QSoftmax", "hgq>QDot")
 SHARE = 16  # one case of so many goes through the C simulation in the fast tests
 
 
@@ -18,6 +21,12 @@ SHARE = 16  # one case of so many goes through the C simulation in the fast test
 def examined() -> list[tuple[Outcome, list[Trial]]]:
     """Everything but the C simulation."""
     return [examine(case, golden.load) for case in CASES]
+
+
+@pytest.fixture(scope="module")
+def quantized() -> list[tuple[Outcome, list[Trial]]]:
+    """The same of the quantized libraries."""
+    return [examine(case, golden.load) for case in QUANTIZED_CASES]
 
 
 def assert_none_failed(outcomes: list[Outcome]) -> None:
@@ -35,16 +44,37 @@ def test_c_simulation_of_some(examined: list[tuple[Outcome, list[Trial]]]) -> No
     assert_none_failed([outcome for outcome, _ in chosen])
 
 
+def test_quantized_models_are_equal(quantized: list[tuple[Outcome, list[Trial]]]) -> None:
+    """The integers of QKeras, HGQ and HGQ2; of every layer and quantizer."""
+    assert_none_failed([outcome for outcome, _ in quantized])
+    assert {case.library for case in QUANTIZED_CASES} == set(QUANTIZED)
+
+
+def test_c_simulation_of_some_quantized(quantized: list[tuple[Outcome, list[Trial]]]) -> None:
+    trials = [trial for outcome, found in quantized for trial in found if outcome.case.layer in C_SIMULATED]
+    assert {trial.outcome.case.library for trial in trials} == set(QUANTIZED)
+    simulate_all(trials)
+    assert_none_failed([outcome for outcome, _ in quantized])
+
+
+@pytest.mark.slow
+def test_c_simulation_quantized(quantized: list[tuple[Outcome, list[Trial]]]) -> None:
+    simulate_all([trial for _, trials in quantized for trial in trials])
+    assert_none_failed([outcome for outcome, _ in quantized])
+
+
 @pytest.mark.slow
 def test_c_simulation(examined: list[tuple[Outcome, list[Trial]]]) -> None:
     simulate_all([trial for _, trials in examined for trial in trials])
     assert_none_failed([outcome for outcome, _ in examined])
 
 
-def test_the_recorded_facts_are_true(examined: list[tuple[Outcome, list[Trial]]]) -> None:
+def test_the_recorded_facts_are_true(
+    examined: list[tuple[Outcome, list[Trial]]], quantized: list[tuple[Outcome, list[Trial]]]
+) -> None:
     """`kbuild layers` shows what the run found; whatever it claims of a layer holds for its model here."""
     recorded, wrong = support.recorded().layers, []
-    for outcome, _ in examined:
+    for outcome, _ in [*examined, *quantized]:
         facts = recorded.get(outcome.case.layer)
         if facts is None:
             wrong.append(f"{outcome.case}: no facts")

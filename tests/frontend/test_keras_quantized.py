@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,9 +20,15 @@ from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FixedType, Overflow, Quantization, to_float
 from kbuild.frontend.keras import read_model
 from kbuild.frontend.keras.config import Config
+from kbuild.frontend.keras.handler import LayerCall
+from kbuild.frontend.keras.hdf5 import opened
+from kbuild.frontend.keras.layers.qkeras import _outputs_scale
+from kbuild.frontend.keras.part_names import by_number
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
+from kbuild.frontend.keras.quantizers.hgq2 import read as read_hgq2
 from kbuild.frontend.keras.quantizers.qkeras import QUANTIZERS, read_activation, read_quantizer
-from kbuild.ir import Graph, verify
+from kbuild.ir import Graph, Layer, verify
+from kbuild.ops.quantize import Quantize
 from kbuild.passes import check_capability
 from kbuild.passes.context import Context
 from kbuild.passes.pipeline import PIPELINE
@@ -59,8 +66,7 @@ def test_equal_to_the_library(path: Path) -> None:
         golden = dict(arrays)
     inputs = {node.name: golden[f"x{i}"].astype(np.float64) for i, node in enumerate(graph.inputs)}
     fixed = typed(graph, inputs)
-    integers, lost = emulate.quantize_inputs(fixed, inputs)
-    assert not any(lost.values())
+    integers, _ = emulate.quantize_inputs(fixed, inputs)  # an input saturates as the quantizer that reads it
     values = emulate.run(fixed, integers).values
     floats = emulate.run_float(graph, inputs)
     exact = golden.get("exact", np.full(len(graph.outputs), True))
@@ -114,7 +120,7 @@ def test_the_signed_grid_is_a_cast() -> None:
         ("quantized_relu(1,0,negative_slope=0.5)", "leave none"),
         ("quantized_tanh(12,use_real_tanh=1)", "use up to 10"),
         ("quantized_bits(0)", "bits of quantized_bits"),
-        ("quantized_bits(4,qnoise_factor=0.5)", "qnoise_factor"),
+        ("quantized_bits(4,qnoise_factor=1.5)", "not a number from 0 to 1"),
         ("quantized_bits(4,colour=1)", 'no argument "colour"'),
         ("quantized_bits(4,,)", "cannot be read"),
         ("quantized_bits(1,2,3,4,5,6,7,8,9)", "takes 7 arguments, not 9"),
@@ -130,6 +136,90 @@ def test_refused(text: str, words: str) -> None:
 def test_an_unknown_quantizer_of_weights() -> None:
     with pytest.raises(UnsupportedModel, match="there are quantized_bits"):
         read_quantizer(config(kernel_quantizer="mine(3)"), "kernel_quantizer")
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5])
+def test_a_share_of_a_quantizer(factor: float) -> None:
+    """`qnoise_factor` is applied in inference, too, by QKeras' definition."""
+    found = read_quantizer(config(q=f"quantized_relu(4,1,qnoise_factor={factor})"), "q")
+    assert found is not None
+    x = np.array([-1.0, 0.2, 0.7, 1.3, 5.0])
+    top = 2 - 1 / 8
+    clipped, quantized = np.minimum(np.maximum(x, 0), top), np.minimum(np.round(np.maximum(x, 0) * 8) / 8, top)
+    wanted = (1 - factor) * clipped + factor * quantized
+    assert np.allclose(found.function().of(x), wanted, rtol=0, atol=1e-15)
+    values, scale = found.scaled(x)
+    assert np.array_equal(values * scale, wanted.astype(np.float32) if factor == 0 else values * scale)
+    assert np.abs(values * scale - wanted).max() < 1e-6
+
+
+def test_the_scale_of_a_transposed_convolution_is_of_its_inputs() -> None:
+    """Its kernel has the outputs before the inputs, and QKeras' alpha is along the last axis."""
+    kernel = np.zeros((2, 2, 3, 2))
+    assert _outputs_scale(np.array([0.3, 0.6]), kernel, "QConv2DTranspose") is None
+    assert _outputs_scale(np.array([0.3, 0.6]), kernel, "QConv2D") is not None
+    one = _outputs_scale(np.array(0.3), kernel, "QConv2DTranspose")
+    assert one is not None and one.shape == (3,)
+
+
+def test_a_weight_at_half_of_the_scale_of_ternary_is_none() -> None:
+    """QKeras rounds it to even before it compares."""
+    found = read_quantizer(config(q="ternary(alpha='auto_po2')"), "q")
+    assert found is not None
+    values, scale = found.scaled(np.array([[0.53125], [0.25], [0.0], [-0.5]]))
+    assert (values * scale).ravel().tolist() == [0.5, 0.0, 0.0, -0.5]
+
+
+# HGQ2's
+
+
+def hgq2(k: int, i: int, f: int, **settings: object) -> Quantize:
+    """A kif quantizer of one element."""
+    values = {"q_type": "kif", "round_mode": "RND", "overflow_mode": "SAT", **settings}
+    order = [f, k, i] if values["overflow_mode"] == "WRAP" else [i, f, k]
+    weights = {f"q/{place}": np.array([float(value)]) for place, value in enumerate(order)}
+    layer = Layer("l", "QDense")
+    call = LayerCall(config(), weights, (), layer, lambda *_: None, lambda *_: layer, lambda *_: None)  # type: ignore[arg-type, return-value]
+    found = read_hgq2(call, config(**values), "q", 1)
+    assert found is not None
+    return found.op
+
+
+def test_fewer_bits_than_none_are_none_with_a_sign_too() -> None:
+    x = np.array([[-3.0], [3.0]])
+    assert not hgq2(1, -1, 0).eval_float([x]).any()
+    assert hgq2(1, 0, 0).eval_float([x]).tolist() == [[-1.0], [0.0]]
+
+
+def test_a_weight_that_wraps_is_only_rounded_in_training() -> None:
+    x = np.array([[-3.3], [3.3]])
+    weight = {"overflow_mode": "WRAP", "is_weight": True}
+    assert hgq2(0, -2, 1, **weight).eval_float([x]).tolist() == [[-3.5], [3.5]]
+    assert not hgq2(0, -2, 1, **weight, trainable=False).eval_float([x]).any()
+
+
+def test_the_parts_of_a_layer_in_files_by_name() -> None:
+    stored = ["l/kernel", "l/l_iq/fixed_point_quantizer_kif_4/f", "l/l_iq/fixed_point_quantizer_kif_4/k", "l/beta"]
+    assert by_number("l", stored) == {
+        "0": stored[0], "iq/quantizer/0": stored[1], "iq/quantizer/1": stored[2], "1": stored[3],
+    }  # fmt: skip
+    several = [f"l/multiple_quantizers_1/quantizer{n}/fixed_point_quantizer_kbi/b" for n in ("_3", "_4")]
+    wanted = [f"iq/quantizers/quantizer{n}/quantizer/0" for n in ("", "_1")]
+    assert by_number("l", several) == dict(zip(wanted, several, strict=True))
+    table = "l/l_exp_table/l_exp_table_oq/fixed_point_quantizer_kbi_3/b"
+    assert by_number("l", [table]) == {"exp_table/oq/quantizer/0": table}
+    assert by_number("l", ["l/mine/b"]) is None
+
+
+def test_a_single_number_may_be_infinite_where_it_says_so(tmp_path: Path) -> None:
+    """HGQ2 keeps the speed of a training beside the widths."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["speed"], file["widths"] = np.float32(np.inf), np.array([1.0, np.inf])
+    with opened(tmp_path / "x.h5") as folder:
+        assert folder.array("speed", infinite=True) == np.inf
+        for name, infinite in (("speed", False), ("widths", True)):
+            with pytest.raises(UnsupportedModel, match="NaN or infinity"):
+                folder.array(name, infinite)
 
 
 # Exact constants

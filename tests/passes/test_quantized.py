@@ -99,3 +99,18 @@ def test_a_normalization_moves_into_thresholds(scale: float, values: list[int]) 
     fixed = resolve_precision.run(after, Context())
     low, high = min(values), max(values)
     assert fixed["n2"].fixed() == (FixedType(2, 2) if (low, high) == (-1, 1) else FixedType(3, 3))
+
+
+@pytest.mark.parametrize("scale", [2.0, -2.0])
+def test_the_least_float_above_a_threshold_stays_above_it(scale: float) -> None:
+    """A sign whose 0 is negative, after a line: rounded to nearest, the threshold would be the place of that 0."""
+    step = Step(Tensor(np.array([np.nextafter(0.0, 1.0)])), Tensor(np.array([-1, 1]), FixedType(2, 2)))
+    line = Affine(Tensor(np.full((1,), scale)), Tensor(np.full((1,), -scale / 2)))
+    before = chain((1,), line, step)
+    x = np.array([[0.25], [0.5], [0.75]])
+    after = fold_thresholds.run(before, Context())
+    assert [node.op.kind for node in after] == ["input", "step"]
+    wanted = np.sign(scale) * np.array([[-1.0], [0.0], [1.0]])
+    wanted[1] = -1.0
+    assert np.array_equal(run_float(before, {"x": x})["n1"], wanted)
+    assert np.array_equal(run_float(after, {"x": x})["n1"], wanted)

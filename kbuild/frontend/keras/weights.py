@@ -18,6 +18,7 @@ from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import ALL
 from kbuild.frontend.keras.hdf5 import Folder
 from kbuild.frontend.keras.layers import handler_of
+from kbuild.frontend.keras.part_names import by_number
 from kbuild.frontend.keras.safety import MAX_NESTING, quoted
 from kbuild.frontend.keras.spec import LayerSpec, ModelSpec
 
@@ -125,20 +126,33 @@ def _by_name(wanted: list[tuple[Path, tuple[str, ...]]], root: Folder) -> Found:
         stored = (folder.texts("weight_names") if folder is not None else None) or []
         if folder is None or not stored:
             continue
+        if any(names == ALL for _, names in layers):
+            found[layers[0][0]] = _all_by_name(layers, folder, stored)
+            continue
         expected = [name for _, names in layers for name in names]
         if len(stored) != len(expected):
             raise UnsupportedModel(_count((group,), expected, len(stored)))
         for path, names in layers:
-            if names == ALL:
-                raise UnsupportedModel(
-                    f"the weights of the layer {quoted('/'.join(path))} are in parts that have no names here; "
-                    "save the model as .keras"
-                )
             chosen = _parts(path, names, stored) or {name: _choose(path, name, stored) for name in names}
             arrays = {name: folder.array(dataset) for name, dataset in chosen.items() if dataset is not None}
             if len(arrays) == len(names) and all(array is not None for array in arrays.values()):
                 found[path] = {name: array for name, array in arrays.items() if array is not None}
     return found
+
+
+def _all_by_name(
+    layers: list[tuple[Path, tuple[str, ...]]], folder: Folder, stored: list[str]
+) -> dict[str, FloatArray]:
+    """Every variable of the only layer of a group, by path and number."""
+    (path, _), *others = layers
+    chosen = by_number(path[-1], stored) if not others else None
+    arrays = {name: folder.array(dataset, infinite=True) for name, dataset in (chosen or {}).items()}
+    if not arrays or any(array is None for array in arrays.values()):
+        raise UnsupportedModel(
+            f"the weights of the layer {quoted('/'.join(path))} are in parts that have no names here; "
+            "save the model as .keras"
+        )
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _count(path: Path, names: Sequence[str], stored: int) -> str:
@@ -243,7 +257,7 @@ def _tree(path: Path, folder: Folder, depth: int) -> dict[str, FloatArray]:
         if inner is None:
             continue
         if part == "vars":
-            arrays = {name: inner.array(name) for name in inner.names() if name.isdecimal()}
+            arrays = {name: inner.array(name, infinite=True) for name in inner.names() if name.isdecimal()}
             found |= {name: array for name, array in arrays.items() if array is not None}
         else:
             found |= {f"{part}/{name}": array for name, array in _tree(path, inner, depth + 1).items()}

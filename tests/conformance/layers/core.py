@@ -90,8 +90,6 @@ def embedding(s: Script) -> Value:
 CASES = {
     "InputLayer": input_layer,
     "Dense": dense,
-    "BinaryDense": quantized_dense("BinaryDense", "2 * step(w) - 1"),
-    "TernaryDense": quantized_dense("TernaryDense", "step(w - 0.5) - step(-0.5 - w)"),
     "Dropout": training_only("Dropout", rate=0.5),
     "SpatialDropout1D": training_only("SpatialDropout1D", rate=0.5),
     "SpatialDropout2D": training_only("SpatialDropout2D", rate=0.5),

@@ -63,10 +63,13 @@ def _is_po2(scale: FloatArray) -> bool:
     return bool(((mantissa == 0.5) | (scale == 0)).all())
 
 
-def _outputs_scale(scale: FloatArray, kernel: FloatArray, depthwise: bool) -> FloatArray | None:
+def _outputs_scale(scale: FloatArray, kernel: FloatArray, class_name: str) -> FloatArray | None:
     """The factor of each output, where the scale of a kernel is one; None where it is not."""
-    columns = math.prod(kernel.shape[-2:]) if depthwise else kernel.shape[-1]
-    full = np.broadcast_to(scale, kernel.shape).reshape(-1, columns)
+    full = np.broadcast_to(scale, kernel.shape)
+    if class_name.endswith("Transpose"):  # its outputs are the axis before the last
+        full = np.swapaxes(full, -1, -2)
+    columns = math.prod(full.shape[-2:]) if "Depthwise" in class_name else full.shape[-1]
+    full = full.reshape(-1, columns)
     return full[0] if (full == full[0]).all() else None
 
 
@@ -82,7 +85,7 @@ def _quantized_kernel(call: LayerCall, name: str, separate: bool) -> tuple[Float
     values, scale = quantized(call, name, quantizer.trained(), kernel)
     if _is_po2(scale):
         return values * scale, None
-    factor = _outputs_scale(scale, values, name == "depthwise_kernel") if separate else None
+    factor = _outputs_scale(scale, values, call.config.class_name) if separate else None
     if factor is None:
         return (values.astype(np.float32) * scale.astype(np.float32)).astype(np.float64), None
     return values, factor

@@ -103,6 +103,8 @@ def ternary_scaled(w: FloatArray, alpha: str, iterations: int) -> Scaled:
         scale = _power(np.round(log2(scale + EPSILON)))
     q = np.zeros_like(x)
     for _ in range(iterations):
-        q = (np.abs(x) >= scale / np.float32(2)).astype(np.float32) * np.sign(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v = scale * np.round(x / scale)  # half of the scale is rounded to even, which is none
+        q = (np.abs(v) >= scale / np.float32(2)).astype(np.float32) * np.sign(x)
         scale = least_squares(x, q, alpha)
     return q.astype(np.float64), scale.astype(np.float64)

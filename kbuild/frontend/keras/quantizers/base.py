@@ -12,7 +12,7 @@ from kbuild.dataclass import dataclass, field_names
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers.auto_scale import AUTO, Scaled
-from kbuild.frontend.keras.quantizers.function import Function
+from kbuild.frontend.keras.quantizers.function import Function, Part
 from kbuild.frontend.keras.quantizers.spelling import Spelled
 from kbuild.frontend.keras.safety import quoted
 
@@ -22,13 +22,13 @@ _LARGEST = 1e9  # number among the arguments of a quantizer
 _WITHOUT_MEANING = {"use_stochastic_rounding", "var_name", "use_ste", "use_variables", "temperature",
                     "use_real_sigmoid", "enable_fast_inference", "name", "dtype"}  # fmt: skip
 _ONLY: dict[str, tuple[object, ...]] = {
-    "qnoise_factor": (1, 1.0),
     "elements_per_scale": (None,),
     "min_po2_exponent": (None,),
     "max_po2_exponent": (None,),
     "post_training_scale": (None,),
 }
 
+NOISE = "qnoise_factor"
 Alpha = Any  # None, a number, a list of numbers, "auto" or "auto_po2"
 
 
@@ -55,6 +55,10 @@ class Quantizer(ABC):
         """The quantizer that a layer makes of this one for its kernel."""
         return self
 
+    def unquantized(self) -> tuple[Part, ...]:
+        """What stands in for the quantized value where the quantizer is applied in part (`noise.Noisy`)."""
+        return ()
+
 
 def scale_of(alpha: Alpha) -> FloatArray:
     """The factor of an alpha that is no text; float32 as in QKeras."""
@@ -79,6 +83,8 @@ def made(config: Config, key: str, kind: type[Quantizer], given: Spelled) -> Qua
     for name, value in values.items():
         if name in order:
             known[name] = _checked(config, f"{key}: {name} of {kind.name}", name, value)
+        elif name == NOISE:
+            pass  # that is the caller's
         elif name in _ONLY:
             if value not in _ONLY[name]:
                 raise config.error(f"{key}: {name} of {kind.name} is {quoted(value)}; save the model with "
@@ -86,6 +92,14 @@ def made(config: Config, key: str, kind: type[Quantizer], given: Spelled) -> Qua
         elif name not in _WITHOUT_MEANING:
             raise config.error(f"{key}: {kind.name} has no argument {quoted(name)}")
     return kind(**known)
+
+
+def noise_of(config: Config, key: str, given: Spelled) -> float:
+    """The share of a quantizer that is applied, 1 for all of it. Raises UnsupportedModel."""
+    value: Any = given.names.get(NOISE, 1.0)
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise config.error(f"{key}: {NOISE} of {given.name} is {quoted(value)}, not a number from 0 to 1")
+    return float(np.float32(value))
 
 
 _INTEGERS = ("bits", "integer", "scale_axis", "number_of_unrolls")

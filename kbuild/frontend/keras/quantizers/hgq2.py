@@ -73,14 +73,15 @@ def read(call: LayerCall, conf: Config, path: str, value_rank: int) -> Quantizer
     found = {letter: _widths(call, f"{path}/{place}", value_rank) for place, letter in enumerate(order)}
     k, i = found["k"], np.round(found["i"])
     f = np.round(found["f"]) if kind == "kif" else np.round(found["b"]) - i
-    i = np.maximum(i, -f)
     signed, integers, fraction = (np.asarray(v, dtype=np.int64) for v in np.broadcast_arrays(k, i, f))
-    bits = signed + integers + fraction
-    # A weight in training is rounded and never wrapped, and so it stays.
-    if overflow == "WRAP" and conf.flag("is_weight", False) and conf.flag("trainable", True):
-        free = kind == "kif" or conf.text("round_mode", "RND") == "RND"
-        more = np.where((bits > 0) | (kind == "kif"), _UNLIMITED * free, 0)
-        bits, integers = bits + more, integers + more
+    whole = signed + np.maximum(integers, -fraction) + fraction
+    bits = np.where(signed + integers + fraction > 0, whole, 0)  # less than none is none, also with a sign
+    # A weight in training is rounded and never wrapped, and so it stays, without bits, too.
+    free = kind == "kif" or rounding == "RND"
+    if overflow == "WRAP" and free and conf.flag("is_weight", False) and conf.flag("trainable", True):
+        signed = np.ones_like(signed)
+        whole = bits = signed + _UNLIMITED + fraction
+    integers = whole - fraction - signed
     op = quantize_by_arrays(call, signed, bits, integers + signed, (rounding, overflow))
     scaler = conf.optional_number("scaler")
     if scaler == 0:

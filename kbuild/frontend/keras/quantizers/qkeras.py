@@ -5,9 +5,10 @@ from __future__ import annotations
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers import qkeras_grids as grids
 from kbuild.frontend.keras.quantizers import qkeras_levels as levels
-from kbuild.frontend.keras.quantizers.base import Quantizer, made
+from kbuild.frontend.keras.quantizers.base import Quantizer, made, noise_of
 from kbuild.frontend.keras.quantizers.function import Function, above, clip_above, line, steps
-from kbuild.frontend.keras.quantizers.spelling import spelled
+from kbuild.frontend.keras.quantizers.noise import Noisy
+from kbuild.frontend.keras.quantizers.spelling import Spelled, spelled
 
 _KINDS: tuple[type[Quantizer], ...] = (
     grids.QuantizedBits,
@@ -44,7 +45,13 @@ def read_quantizer(config: Config, key: str) -> Quantizer | None:
         return None
     if found.name not in QUANTIZERS:
         raise config.error(f"{key} is {found.name}; there are {', '.join(QUANTIZERS)}")
-    return made(config, key, QUANTIZERS[found.name], found)
+    return _made(config, key, found)
+
+
+def _made(config: Config, key: str, found: Spelled) -> Quantizer:
+    quantizer = made(config, key, QUANTIZERS[found.name], found)
+    factor = noise_of(config, key, found)
+    return quantizer if factor == 1 else Noisy(quantizer, factor)
 
 
 def read_activation(config: Config, key: str = "activation") -> tuple[str, Function] | None:
@@ -59,7 +66,7 @@ def read_activation(config: Config, key: str = "activation") -> tuple[str, Funct
         return None
     if found.name in FUNCTIONS:
         return found.name, FUNCTIONS[found.name]
-    quantizer = made(config, key, QUANTIZERS[found.name], found)
+    quantizer = _made(config, key, found)
     try:
         return found.name, quantizer.function()
     except ValueError as error:

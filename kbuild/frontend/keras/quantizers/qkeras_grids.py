@@ -158,6 +158,13 @@ class QuantizedRelu(Quantizer):
             negative = (*negative, line(lowest, 0.0))
         return Function((positive, negative))
 
+    def unquantized(self) -> tuple[Part, ...]:
+        bits = self.bits - (self.negative_slope != 0)
+        top = self.relu_upper_bound
+        if self.is_quantized_clip:
+            top = 2.0**self.integer - 2.0 ** (self.integer - bits)
+        return (clip_above(None if top is None else float(np.float32(top)), self.negative_slope or None),)
+
     def _slope(self) -> float:
         exponent = math.log2(self.negative_slope) if self.negative_slope > 0 else 0.5
         if not exponent.is_integer():

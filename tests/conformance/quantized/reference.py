@@ -1,0 +1,136 @@
+"""A case of a quantized library: its model with random weights, saved in a format, its inputs and what it predicts."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from conformance.catalog import CaseId, generators
+from conformance.quantized.script import QuantizedScript, Redraw
+from conformance.reference import ENVIRONMENT, NoModel, Reference
+from conformance.script import Value
+
+ATTEMPTS = 200  # drawings: of many, float32 would round
+
+
+def make(case: CaseId, folder: Path) -> Reference:
+    """Draw, build, predict and save. The predictions are those of the model as it is read back from its file."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    keras, scope, load, kinds = _LIBRARIES[case.library]()
+    last: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        rng = random.Random(f"{case} {attempt}")
+        keras.backend.clear_session()
+        script = QuantizedScript(keras, 3 if case.library == "hgq2" else 2, rng)
+        script.scope |= scope
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _reference(script, generators(case.library)[case.layer](script), folder, load, kinds)
+        except Exception as error:  # whatever the library has against a drawing, the next one is drawn
+            last = error
+    raise NoModel(f"{case}: none of {ATTEMPTS} drawings can be compared: {type(last).__name__}: {last}")
+
+
+Load = Callable[[dict[str, Path | None]], Any]
+
+
+def _reference(s: QuantizedScript, found: Any, folder: Path, load: Load, kinds: tuple[str, ...]) -> Reference:
+    outputs = [found] if isinstance(found, Value) else list(found)
+    text = ", ".join(map(str, outputs))
+    if "model" not in s.scope:
+        inputs = ", ".join(map(str, s.inputs))
+        s.run(f"model = keras.Model([{inputs}], {text if len(outputs) == 1 else f'[{text}]'})")
+    chosen = s.chosen()
+    samples = [s.samples[x.name][chosen] for x in s.inputs]
+    files = save(s.scope["model"], folder, s.rng.choice(kinds))
+    answers = predicted(load(files), samples)
+    for value, answer in zip(outputs, answers, strict=True):
+        if not np.array_equal(answer, s.samples[value.name][chosen]):
+            raise Redraw("the library does not read back what it has written")
+    given, wanted = ([np.asarray(a, np.float64) for a in arrays] for arrays in (samples, answers))
+    return Reference("\n".join(s.lines), files, given, wanted, tuple(s.subject))
+
+
+def predicted(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """What a model answers, as a list."""
+    found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    return [np.asarray(y) for y in (found if isinstance(found, list | tuple) else [found])]
+
+
+def save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
+    """The arguments of `read_model`."""
+    files: dict[str, Path | None] = {"json": None, "h5": None, "archive": None}
+    if kind == "keras":
+        files["archive"] = folder / "model.keras"
+        model.save(files["archive"])
+    elif kind == "h5":
+        files["h5"] = folder / "model.h5"
+        model.save(files["h5"], include_optimizer=False)
+    else:
+        files["json"], files["h5"] = folder / "model.json", folder / "model.weights.h5"
+        files["json"].write_text(model.to_json(), encoding="utf-8")
+        model.save_weights(files["h5"])
+    return files
+
+
+# ---- the libraries: the module of Keras, names for the code, how files are read back, and formats
+
+
+Library = tuple[ModuleType, dict[str, Any], Load, tuple[str, ...]]
+
+
+def _loader(keras: Any, custom: dict[str, Any]) -> Load:
+    def load(files: dict[str, Path | None]) -> Any:
+        if files["json"] is not None:
+            model = keras.models.model_from_json(files["json"].read_text(encoding="utf-8"), custom)
+            model.load_weights(files["h5"])
+            return model
+        return keras.models.load_model(files["archive"] or files["h5"], custom, compile=False)
+
+    return load
+
+
+def _qkeras() -> Library:
+    import qkeras
+    from qkeras.utils import _add_supported_quantized_objects
+    from tensorflow import keras, stack
+    from tensorflow.python.ops import array_ops
+
+    array_ops.stack = stack  # where QConv2DTranspose looks for it: TensorFlow 2.15 has moved it
+    custom: dict[str, Any] = {}
+    _add_supported_quantized_objects(custom)
+    names = {**custom, "QActivation": qkeras.QActivation, "BatchNormalization": keras.layers.BatchNormalization}
+    return keras, names, _loader(keras, custom), ("h5", "json", "keras")
+
+
+def _hgq() -> Library:
+    import tensorflow
+    from HGQ import bops, layers, proxy
+    from tensorflow import keras
+
+    tensorflow.config.run_functions_eagerly(True)  # it would compile each of its layers, which takes seconds
+    custom = {"FixedPointQuantizer": proxy.FixedPointQuantizer, "UnaryLUT": proxy.UnaryLUT}
+    names = {name: getattr(layers, name) for name in dir(layers) if name[0] in "HPS" and name[1:2].isupper()}
+    names |= {"trace_minmax": bops.trace_minmax, "to_proxy_model": proxy.to_proxy_model}
+    return keras, names | custom, _loader(keras, custom), ("h5", "json")
+
+
+def _hgq2() -> Library:
+    import keras
+    from hgq import layers
+    from hgq.config import QuantizerConfig
+
+    names = {name: getattr(layers, name) for name in layers.__all__}
+    return keras, names | {"QuantizerConfig": QuantizerConfig}, _loader(keras, {}), ("keras", "h5", "json")
+
+
+_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "hgq": _hgq, "hgq2": _hgq2}
