@@ -7,82 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from conformance.quantized.script import SINGLE, Grid, QuantizedScript, Redraw, chain, sum_grid, with_more
-from conformance.script import OMIT, Code, Value, arguments
-
-Settings = dict[str, object]
-KINDS = ("kif", "kbi")
-ROUNDINGS = ("TRN", "RND", "RND_CONV", "S_RND", "S_RND_CONV")
-OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
-FUNCTIONS = ("tanh", "sigmoid", "softplus", "elu", "silu")
-
-
-def config(s: QuantizedScript, place: str, **given: object) -> Code:
-    """A quantizer of any kind: settings that are given, and others drawn."""
-    axes = s.one({}, {}, {"homogeneous_axis": None, "heterogeneous_axis": ()})
-    settings = {
-        "round_mode": s.one(*ROUNDINGS), "overflow_mode": s.one(*OVERFLOWS),
-        "trainable": s.maybe(False, 0.15) if place == "weight" else OMIT, **axes, **given,
-    }  # fmt: skip
-    kind = settings.pop("q_type", s.one(*KINDS))
-    return Code(f"QuantizerConfig({arguments(settings, repr(kind), repr(place))})")
-
-
-def quantizers(s: QuantizedScript, *places: str) -> Settings:
-    """`iq`, `kq` and `bq` configurations, and now and then an output quantizer."""
-    rules = {"iq": "datalane", "kq": "weight", "bq": "bias"}
-    found: Settings = {f"{key}_conf": config(s, rules[key]) for key in places}
-    if s.chance(0.4):
-        found |= {"enable_oq": True, "oq_conf": config(s, "datalane")}
-    return found
-
-
-def made(s: QuantizedScript, class_name: str, x: Value | Sequence[Value], settings: Settings) -> tuple[Any, Value]:
-    """A layer with random weights and widths."""
-    name, y = s.called_layer(class_name, x, settings)
-    layer = s.scope[name]
-    jitter = s.one(0.0, 0.45)
-    for variable in layer.variables:
-        found = _drawn(s, variable.path.rpartition("/")[2], tuple(variable.shape), jitter)
-        if found is not None:
-            variable.assign(found)
-    return layer, y
-
-
-def _drawn(s: QuantizedScript, name: str, shape: tuple[int, ...], jitter: float) -> np.ndarray | None:
-    draw = s.draw
-    if name in ("i", "f", "b"):
-        low, high = {"i": (-1, 4), "f": (-1, 5), "b": (0, 6)}[name]
-        return np.asarray(draw.integers(low, high, shape) + draw.uniform(-jitter, jitter, shape), np.float32)
-    if name == "k":
-        return draw.integers(0, 2, shape).astype(np.uint8) if s.chance(0.5) else None
-    if "variance" in name:
-        return draw.uniform(0.3, 2.0, shape).astype(np.float32)
-    if any(word in name for word in ("kernel", "bias", "gamma", "beta", "mean")):
-        return draw.normal(0, 0.8, shape).astype(np.float32)
-    return None
-
-
-def exact(s: QuantizedScript, layer: Any, y: Value, x: Value | Sequence[Value], widths: Grid) -> Value:
-    """The value of a layer in which float32 holds numbers of these widths."""
-    if not widths.fits:
-        raise Redraw("a result is wider than float32")
-    if s.errors(x):
-        raise Redraw("its input is not exact")
-    return s.known(y, np.asarray(layer(s.of(x), training=False)))
-
-
-def read(s: QuantizedScript, layer: Any, x: Value) -> np.ndarray:
-    """The input of a layer as its quantizer makes it."""
-    return np.asarray(layer.iq(s.samples[x.name])) if layer.enable_iq else s.samples[x.name]
-
-
-def _array(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor)
+from conformance.quantized.hgq2_attention import attention
+from conformance.quantized.hgq2_parts import (
+    FUNCTIONS,
+    KINDS,
+    OVERFLOWS,
+    ROUNDINGS,
+    Settings,
+    array,
+    config,
+    exact,
+    made,
+    quantizer,
+    quantizers,
+    read,
+    step,
+    weights_of,
+)
+from conformance.quantized.hgq2_recurrent import recurrent
+from conformance.quantized.script import Grid, QuantizedScript, Redraw, chain, sum_grid, with_more
+from conformance.script import OMIT, Code, Value
 
 
 def contraction(class_name: str) -> Callable[..., Value]:
@@ -91,7 +38,7 @@ def contraction(class_name: str) -> Callable[..., Value]:
     def build(s: QuantizedScript, x: Value, **given: object) -> Value:
         units = s.size(1, 4)
         settings: Settings = {**quantizers(s, "iq", "kq", "bq"), "activation": s.maybe("relu", 0.4)}
-        if class_name == "QEinsumDense":
+        if class_name.startswith("QEinsumDense"):
             equation, shape, bias_axes = _equation(s, x, units)
             settings |= {"equation": equation, "output_shape": shape, "bias_axes": bias_axes}
         elif class_name in ("QDense", "QBatchNormDense"):
@@ -99,16 +46,18 @@ def contraction(class_name: str) -> Callable[..., Value]:
         else:
             settings |= {"filters": units, "kernel_size": tuple(s.size(1, min(3, n)) for n in x.shape[:-1]),
                          "padding": s.maybe("same"), "strides": s.maybe(2, 0.2)}  # fmt: skip
-        if class_name == "QBatchNormDense":
+        if class_name == "QEinsumDenseBatchnorm":
+            settings["bias_axes"] = "e" if bias_axes is OMIT else bias_axes
+        elif class_name == "QBatchNormDense":
             settings["scale"] = s.maybe(False, 0.2)
         elif class_name != "QEinsumDense":
             settings["use_bias"] = s.maybe(False, 0.3)
         settings = {**settings, **{key: value for key, value in given.items() if value is not OMIT}}
         layer, y = made(s, class_name, x, settings)
-        kernel, bias = _array(layer.qkernel), layer.qbias
-        count = kernel.size // (kernel.shape[-1] if class_name != "QEinsumDense" else 1)
-        offset = None if bias is None else Grid.of(_array(bias))
-        return exact(s, layer, y, x, sum_grid(Grid.of(read(s, layer, x)), Grid.of(kernel), offset, count))
+        kernel, bias = array(layer.qkernel), layer.qbias
+        count = kernel.size // (kernel.shape[-1] if not class_name.startswith("QEinsum") else 1)
+        offset = None if bias is None else Grid.of(array(bias))
+        return exact(s, layer, y, x, sum_grid(Grid.of(read(layer, s.of(x))), Grid.of(kernel), offset, count))
 
     return build
 
@@ -127,17 +76,8 @@ def normalized(s: QuantizedScript, x: Value) -> Value:
                           "center": s.maybe(False, 0.2)}  # fmt: skip
     layer, y = made(s, "QBatchNormalization", x, settings)
     scale, offset = layer.qscaler_and_qoffset
-    widths = sum_grid(Grid.of(read(s, layer, x)), Grid.of(_array(scale)), Grid.of(_array(offset)), 1)
+    widths = sum_grid(Grid.of(read(layer, s.of(x))), Grid.of(array(scale)), Grid.of(array(offset)), 1)
     return exact(s, layer, y, x, widths)
-
-
-def _step(s: QuantizedScript, quantizer: Any, values: np.ndarray, skip: np.ndarray) -> None:
-    """A quantizer reads real values: leave out samples that are near to where it changes."""
-    inner = quantizer.quantizer
-    k, i, f = (np.broadcast_to(_array(inner.bw_mapper.bw_to_x(w, values.shape)), values.shape) for w in inner.kif)
-    step = np.where(skip | (k + i + f <= 0), 2.0**20, 2.0**-f)
-    tie = 0.0 if inner.round_mode == "TRN" else 0.5
-    s.near(np.where(skip, 2.0**18, values), step, tie, 8 * SINGLE * max(float(np.abs(values).max()), 1.0))
 
 
 def function(s: QuantizedScript, x: Value) -> Value:
@@ -146,10 +86,20 @@ def function(s: QuantizedScript, x: Value) -> Value:
     settings: Settings = {"activation": name, "iq_conf": config(s, "datalane"), "oq_conf": config(s, "table"),
                           "allow_heterogeneous_table": s.maybe(False)}  # fmt: skip
     layer, y = made(s, "QUnaryFunctionLUT", x, settings)
-    inner = read(s, layer, x)
+    inner = read(layer, s.of(x))
     if name != "relu":
-        values = _array(layer.activation(inner))
-        _step(s, layer.oq, values, (inner == 0) & (name != "softplus"))
+        values = array(layer.activation(inner))
+        step(s, layer.oq, values, (inner == 0) & (name != "softplus"))
+    return exact(s, layer, y, x, Grid(0, 1.0))
+
+
+def affined(s: QuantizedScript, x: Value) -> Value:
+    """A table of `activation(scale * x + bias)`."""
+    settings: Settings = {"activation": s.one("relu", *FUNCTIONS), "iq_conf": config(s, "datalane"),
+                          "oq_conf": config(s, "table"), "allow_heterogeneous_table": s.maybe(False)}  # fmt: skip
+    layer, y = made(s, "QAffinedUnaryFunctionLUT", x, settings)
+    before = read(layer, s.of(x)) * array(layer.scale) + array(layer.bias)
+    step(s, layer.oq, array(layer.activation(before)), np.zeros(before.shape, bool))
     return exact(s, layer, y, x, Grid(0, 1.0))
 
 
@@ -160,17 +110,7 @@ def softmax(s: QuantizedScript, x: Value) -> Value:
         "inv_oq_conf": config(s, "table"), "input_scaler": s.maybe(s.one(0.5, 2.0)),
     }  # fmt: skip
     layer, y = made(s, "QSoftmax", x, settings)
-    inner = read(s, layer, x)
-    if layer.stable:
-        inner = inner.max(axis=layer.axes, keepdims=True) - inner
-    read_by = _array(layer.exp_table.iq(inner)) if layer.stable else inner
-    _step(s, layer.exp_table.oq, _array(layer.exp_table.activation(read_by)), read_by == 0)
-    powers = _array(layer.exp_table(inner, training=False))
-    total = powers.sum(axis=layer.axes, keepdims=True)
-    counted = _array(layer.inv_table.iq(total))
-    _step(s, layer.inv_table.oq, _array(layer.inv_table.activation(counted)), np.zeros(counted.shape, bool))
-    inverse = _array(layer.inv_table(total, training=False))
-    return exact(s, layer, y, x, sum_grid(Grid.of(powers), Grid.of(inverse), None, 1))
+    return exact(s, layer, y, x, weights_of(s, layer, read(layer, s.of(x))))
 
 
 def summed(class_name: str) -> Callable[..., Value]:
@@ -180,10 +120,37 @@ def summed(class_name: str) -> Callable[..., Value]:
         if class_name == "QSum":
             settings["scale"] = s.maybe(s.one(0.5, 4.0))
         layer, y = made(s, class_name, x, settings)
-        widths = Grid.of(read(s, layer, x))
+        widths = Grid.of(read(layer, s.of(x)))
         return exact(s, layer, y, x, Grid(widths.fraction, widths.most * math.prod(x.shape)))
 
     return build
+
+
+def einsum(s: QuantizedScript, x: Value) -> Value:
+    """A sum of products of up to three values, each with its own axes in any order."""
+    sizes = dict(zip("bcd", x.shape, strict=False)) | {"e": s.size(1, 3)}
+    values, words = [x], ["".join(list(sizes)[: x.rank])]
+    for _ in range(s.one(0, 1, 1, 1, 2)):
+        same = s.chance(0.3)
+        word = words[0] if same else "".join(s.rng.sample(list(sizes), s.size(1, min(3, len(sizes)))))
+        values.append(x if same and s.chance(0.3) else s.grid_input([sizes[letter] for letter in word]))
+        words.append(word)
+    used = sorted({*"".join(words)})
+    output = s.rng.sample(used, s.size(1, min(3, len(used))))
+    batch = s.one("a", "a", "...")
+    equation = f"{','.join(batch + word for word in words)}->{batch}{''.join(output)}"
+    settings: Settings = {"equation": equation, **quantizers(s)}
+    settings["iq_confs"] = Code(f"[{', '.join(config(s, 'datalane').text for _ in values)}]")
+    layer, y = made(s, "QEinsum", values, settings)
+    total = Grid(0, float(math.prod(sizes[letter] for letter in used if letter not in output)))
+    for part in layer.iq([s.samples[value.name] for value in values]):
+        total = sum_grid(total, _at_least_one(Grid.of(array(part))), None, 1)
+    return exact(s, layer, y, values, total)
+
+
+def _at_least_one(grid: Grid) -> Grid:
+    """Widths of which no product is narrower than its other factor."""
+    return Grid(max(grid.fraction, 0), max(grid.most, 1.0))
 
 
 def pooled(class_name: str) -> Callable[..., Value]:
@@ -199,7 +166,7 @@ def pooled(class_name: str) -> Callable[..., Value]:
         counted = math.prod(x.shape[:-1]) if "Global" in class_name else 4
         if average and counted & (counted - 1):
             raise Redraw("an average has no finite form")
-        widths = Grid.of(read(s, layer, x))
+        widths = Grid.of(read(layer, s.of(x)))
         return exact(s, layer, y, x, Grid(widths.fraction + 4, widths.most * counted))
 
     return build
@@ -219,19 +186,13 @@ def merge(class_name: str) -> Callable[..., Value]:
         if class_name == "QDot":
             settings["axes"] = x.rank if x.rank < 3 else s.one(1, 3)
         layer, y = made(s, class_name, values, settings)
-        parts = [Grid.of(_array(part)) for part in layer.iq([s.samples[v.name] for v in values])]
+        parts = [Grid.of(array(part)) for part in layer.iq([s.samples[v.name] for v in values])]
         widths = Grid(max(part.fraction for part in parts) + 2, sum(part.most for part in parts))
         if class_name in ("QDot", "QMultiply"):
             widths = sum_grid(parts[0], parts[1], None, x.shape[-1] * x.shape[0])
         return exact(s, layer, y, values, widths)
 
     return build
-
-
-def quantizer(s: QuantizedScript, x: Value, **given: object) -> Value:
-    """A quantizer as a layer."""
-    layer, y = made(s, "Quantizer", x, {"config": config(s, "datalane", **given)})
-    return exact(s, layer, y, x, Grid(0, 1.0))
 
 
 def moved(s: QuantizedScript, x: Value) -> Value:
@@ -241,9 +202,11 @@ def moved(s: QuantizedScript, x: Value) -> Value:
 
 
 LAYERS: dict[str, Callable[..., Value]] = {
-    **{name: contraction(name) for name in ("QDense", "QConv1D", "QConv2D", "QEinsumDense", "QBatchNormDense")},
+    **{name: contraction(name) for name in ("QDense", "QConv1D", "QConv2D", "QEinsumDense", "QBatchNormDense",
+                                            "QEinsumDenseBatchnorm")},
     "QBatchNormalization": normalized,
     "QUnaryFunctionLUT": function,
+    "QAffinedUnaryFunctionLUT": affined,
     "QSoftmax": softmax,
     "QSum": summed("QSum"),
     "QMeanPow2": summed("QMeanPow2"),
@@ -252,9 +215,15 @@ LAYERS: dict[str, Callable[..., Value]] = {
     **{f"Q{of}Pooling{n}D": pooled(f"Q{of}Pooling{n}D") for n in (1, 2)
        for of in ("Max", "Average", "GlobalMax", "GlobalAverage")},
     "Quantizer": quantizer,
+    "QEinsum": einsum,
+    "QMultiHeadAttention": attention("QMultiHeadAttention"),
+    "QLinformerAttention": attention("QLinformerAttention"),
+    **{name: recurrent(name) for name in ("QSimpleRNN", "QGRU")},
 }  # fmt: skip
 RANKS: dict[str, Sequence[int]] = {
     "QConv1D": (2,), "QConv2D": (3,), "QBatchNormDense": (1,), "QDot": (2, 3), "QEinsumDense": (2, 3),
+    "QEinsumDenseBatchnorm": (2, 3), "QMultiHeadAttention": (2, 2, 3), "QLinformerAttention": (2, 2, 3),
+    "QSimpleRNN": (2,), "QGRU": (2,),
     **{name: (2,) for name in LAYERS if name.endswith("Pooling1D")},
     **{name: (3,) for name in LAYERS if name.endswith("Pooling2D")},
 }  # fmt: skip

@@ -106,6 +106,12 @@ class QuantizedScript(Script):
         self.run(f"{name} = {class_name}({arguments({**settings, 'name': name})})")
         return name, self.value(f"{name}({called(x)})")
 
+    def called_layers(self, class_name: str, call: str, settings: dict[str, object]) -> tuple[str, list[Value]]:
+        """A layer with one value or more, and what it is called with as text."""
+        name = self.name("l")
+        self.run(f"{name} = {class_name}({arguments({**settings, 'name': name})})")
+        return name, self.values(f"{name}({call})")
+
     def plain(self, class_name: str, x: Value | Sequence[Value], **settings: object) -> Value:
         """A layer in which float32 rounds nothing: it moves, compares or rounds to a grid."""
         if self.errors(x):
@@ -153,6 +159,11 @@ class QuantizedScript(Script):
         if not found.size:
             raise Redraw("every sample is near a step")
         return np.resize(found, KEPT)
+
+
+def added(*grids: Grid) -> Grid:
+    """The widths of a sum of values of these widths."""
+    return Grid(max(grid.fraction for grid in grids), sum(grid.most for grid in grids))
 
 
 def sum_grid(x: Grid, weight: Grid, bias: Grid | None, count: int) -> Grid:
