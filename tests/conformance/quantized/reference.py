@@ -102,10 +102,12 @@ def _loader(keras: Any, custom: dict[str, Any]) -> Load:
 def _qkeras() -> Library:
     import qkeras
     from qkeras.utils import _add_supported_quantized_objects
-    from tensorflow import keras, stack
+    from tensorflow import keras, stack, unstack
     from tensorflow.python.ops import array_ops
+    from tensorflow.python.util import nest
 
-    array_ops.stack = stack  # where QConv2DTranspose looks for it: TensorFlow 2.15 has moved it
+    # Where QConv2DTranspose and the recurrent layers look for them: TensorFlow 2.15 has moved or renamed them.
+    array_ops.stack, array_ops.unstack, nest.is_sequence = stack, unstack, nest.is_nested
     custom: dict[str, Any] = {}
     _add_supported_quantized_objects(custom)
     names = {**custom, "QActivation": qkeras.QActivation, "BatchNormalization": keras.layers.BatchNormalization}
