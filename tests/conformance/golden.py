@@ -2,6 +2,7 @@
 
 python -m conformance.golden                # makes goldens.zip anew: one case of each layer and version of Keras
 python -m conformance.golden quantized      # quantized.zip: one of each layer and quantizer of QKeras, HGQ and HGQ2
+python -m conformance.golden quantized more # adds those that quantized.zip has not yet
 """
 
 from __future__ import annotations
@@ -51,16 +52,25 @@ def load(case: CaseId, folder: Path) -> Reference:
     return Reference(known["code"], files, inputs, outputs, tuple(known.get("subject", ())))
 
 
-def write(file: Path) -> None:
-    """Make an archive with the libraries themselves."""
-    index = {}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+def write(file: Path, more: bool) -> None:
+    """Make an archive with the libraries themselves; what it has already stays as it is where there are only `more`."""
+    index: dict[str, Any] = {}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        if more:
+            old, known = _opened(file)
+            index |= known
+            for name in old.namelist():
+                if name != "cases.json":
+                    archive.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
         for library in FILES[file]:
             for layer in generators(library):
                 case = CaseId(layer, library, SEED)
-                with tempfile.TemporaryDirectory() as folder:
-                    index[str(case)] = _add(archive, len(index), make(case, Path(folder)))
+                if str(case) not in index:
+                    with tempfile.TemporaryDirectory() as folder:
+                        index[str(case)] = _add(archive, len(index), make(case, Path(folder)))
         archive.writestr(zipfile.ZipInfo("cases.json"), json.dumps(index, indent=1), zipfile.ZIP_DEFLATED)
+    file.write_bytes(buffer.getvalue())
 
 
 def _add(archive: zipfile.ZipFile, number: int, found: Reference) -> dict[str, object]:
@@ -92,4 +102,4 @@ def _stored(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    write(HERE / ("quantized.zip" if sys.argv[1:] == ["quantized"] else "goldens.zip"))
+    write(HERE / ("quantized.zip" if "quantized" in sys.argv else "goldens.zip"), more="more" in sys.argv)

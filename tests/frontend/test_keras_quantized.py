@@ -211,6 +211,30 @@ def test_the_parts_of_a_layer_in_files_by_name() -> None:
     assert by_number("l", ["l/mine/b"]) is None
 
 
+def test_the_cell_and_the_parts_of_attention_in_files_by_name() -> None:
+    """They are not called by the layer's name; one whose name is like a part is no other."""
+    quantizer = "fixed_point_quantizer_kif_3/f"
+    cells = {
+        "cell/0": "l/qgru_cell_1/kernel",
+        "cell/rhq/quantizer/0": f"l/qgru_cell_1/qgru_cell_1_rhq/{quantizer}",
+        "0": "l/beta",
+    }
+    assert by_number("l", list(cells.values())) == cells
+    simple = {"cell/iq/quantizer/0": f"l/simple_rnn_cell/simple_rnn_cell_iq/{quantizer}",
+              "cell/rkq/quantizer/0": f"l/simple_rnn_cell/rkq/{quantizer}"}  # fmt: skip
+    assert by_number("l", list(simple.values())) == simple
+    attention = {
+        "lin_k_proj/0": "attention/q_einsum_dense_4/kernel",
+        "lin_v_proj/kq/quantizer/0": f"attention/q_einsum_dense_5/q_einsum_dense_5_kq/{quantizer}",
+        "lin_k_proj/1": "attention/q_einsum_dense_4/beta",
+        "query_dense/bq/quantizer/0": f"attention/query/query_bq/{quantizer}",
+        "softmax/exp_table/0": "attention/q_softmax_2/q_softmax_2_exp_table/beta",
+        "output_dense/0": "attention/attention_output/kernel",
+    }
+    assert by_number("attention", list(attention.values())) == attention
+    assert by_number("l", [f"l/rkq/{quantizer}"]) is None
+
+
 def test_a_single_number_may_be_infinite_where_it_says_so(tmp_path: Path) -> None:
     """HGQ2 keeps the speed of a training beside the widths."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
