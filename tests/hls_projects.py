@@ -93,7 +93,7 @@ def spatial(rows: int = 5) -> Graph:
                    padding=((0, 0), (0, 0)), dilation=(1, 1), input_dilation=(1, 1), parallelization_factor=2),
               [x], OF)  # fmt: skip
         b.add(Conv(b.tensor((2, 2, 2, 2), OF), None, FixedType(30, 14), strategy, encoded=True,
-                   parallelization_factor=5 if strategy == "resource" else 1, **plain), [x], OF)  # fmt: skip
+                   parallelization_factor=4 if strategy == "resource" else 1, **plain), [x], OF)  # fmt: skip
     for kind in ("max", "average"):
         b.add(Pool(kind, (2, 3), (2, 2), ((1, 0), (1, 2))), [first], OF)
     b.add(Pool("average", (3, 1), (1, 1), ((0, 0), (0, 0))), [first], OF)
