@@ -1,6 +1,6 @@
 # make demo         builds recipes/digits end to end
 # make test         everything that must hold before a change lands
-# make keras        the Python API with live models: Keras 3, Keras 2, and Keras 3 without TensorFlow
+# make keras        the Python API with live models: Keras 3, Keras 2 (QKeras and HGQ, too), and Keras 3 without TensorFlow
 # make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
 # make quantized    N=500 random quantized models (SEED=0) of LIBRARY=qkeras, hgq or hgq2, all three unless given, by equality
 # make benchmarks   kbuild beside hls4ml and da4ml
@@ -53,8 +53,10 @@ slow: $(test)
 
 # KBUILD_REFERENCE may name the folder of hls4ml's page on Keras, keras-frontend.txt, whose pieces of code are run, too.
 # KERAS_TESTS may name some of the tests, since most of tests/api needs no Keras and is part of make test.
-keras: $(keras) $(jax)
+keras: $(keras) $(jax) $(keras2)
 	KBUILD_KERAS_PYTHON=$(CURDIR)/.venv-jax/bin/python .venv-conformance/bin/python -m pytest -q -rs $(KERAS_TESTS)
+	@if [ -f $(keras2) ]; then echo "== live models of QKeras and HGQ"; PYTHONPATH=. .venv-keras2/bin/python -m pytest -q -rs \
+	    tests/api/test_reference_blocks.py tests/api/test_live_quantized.py; fi
 
 # CONFORMANCE takes further options, such as '--json found.json' or the names of cases: see docs/conformance.md.
 conformance: $(keras)
