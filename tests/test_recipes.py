@@ -69,4 +69,4 @@ def test_the_environments_are_one() -> None:
     lines = [
         [line for line in path.read_text(encoding="utf-8").splitlines() if line[0] != "#"] for path in (made, trained)
     ]
-    assert lines[0] == lines[1]
+    assert lines[1] and set(lines[1]) <= set(lines[0])  # the tests of live models need some more
