@@ -21,7 +21,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("-n", "--cases", type=int, default=1000, help="how many cases (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other cases (default: 0)")
-    parser.add_argument("--library", action="append", choices=LIBRARIES, help="of keras3, keras2 unless given")
+    parser.add_argument("--library", dest="libraries", action="append", choices=LIBRARIES, help="of keras3, keras2 unless given")
     parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
     parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
     parser.add_argument("--json", type=Path, help="write what was found to this file")
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the cases; 1 when one is wrong or crashed."""
     given = arguments(argv)
     cases = [CaseId.parse(name) for name in given.case]
-    libraries = [library for library in given.library or KERAS if can_be_made(library)]
+    libraries = [library for library in given.libraries or KERAS if can_be_made(library)]
     if not cases and libraries:
         drawn = draw(given.cases if not given.layer else 10**9, given.seed, libraries)
         wanted = (case for case in drawn if not given.layer or case.layer in given.layer)

@@ -48,11 +48,11 @@ class CaseId:
     """A case: the layer it is about, the library that answers it (one of LIBRARIES), the seed."""
 
     layer: str
-    library: str
+    answered_by: str
     seed: int
 
     def __str__(self) -> str:
-        return f"{self.layer}/{self.library}/{self.seed}"
+        return f"{self.layer}/{self.answered_by}/{self.seed}"
 
     @classmethod
     def parse(cls, text: str) -> CaseId:

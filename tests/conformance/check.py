@@ -91,7 +91,7 @@ def examine(case: CaseId, make: Maker = reference.make) -> tuple[Outcome, list[T
         with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
             keras = make(case, Path(folder))
             outcome.code = keras.code
-            trials = list(comparison_of(case.library)(outcome, keras))
+            trials = list(comparison_of(case.answered_by)(outcome, keras))
     except (UnsupportedModel, RecipeError) as error:
         _refuse(outcome, str(error))
     except Wrong as error:

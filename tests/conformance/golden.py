@@ -36,12 +36,12 @@ def _opened(file: Path) -> tuple[zipfile.ZipFile, dict[str, Any]]:
 def cases(libraries: Sequence[str]) -> list[CaseId]:
     """The cases of these libraries."""
     found = [CaseId.parse(text) for file in FILES for text in _opened(file)[1]]
-    return [case for case in found if case.library in libraries]
+    return [case for case in found if case.answered_by in libraries]
 
 
 def load(case: CaseId, folder: Path) -> Reference:
     """What `reference.make` gave, its files in the folder."""
-    archive, index = next(_opened(file) for file, libraries in FILES.items() if case.library in libraries)
+    archive, index = next(_opened(file) for file, libraries in FILES.items() if case.answered_by in libraries)
     known = index[str(case)]
     with np.load(io.BytesIO(archive.read(f"{known['number']}/arrays.npz"))) as arrays:
         inputs = [arrays[f"x{i}"].astype(np.float64) for i in range(known["inputs"])]

@@ -73,16 +73,16 @@ def _add_as_numpy_does() -> None:
 
 def major_of(case: CaseId) -> int:
     """The version of Keras of a case."""
-    return int(case.library[-1])
+    return int(case.answered_by[-1])
 
 
 def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:
     """Draw, build, predict and save; the format is the case's own unless one is given. Raises NoModel."""
-    if case.library in ("qkeras", "hgq"):
+    if case.answered_by in ("qkeras", "hgq"):
         from conformance import author
 
         return author.make(case, folder)
-    if case.library == "hgq2":
+    if case.answered_by == "hgq2":
         from conformance.quantized import reference
 
         return reference.make(case, folder)
@@ -99,7 +99,7 @@ def _made(case: CaseId, folder: Path, kind: str | None) -> Reference:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = _model(script, generators(case.library)[case.layer](script))
+                model = _model(script, generators(case.answered_by)[case.layer](script))
                 _randomize(model, np.random.default_rng(rng.randrange(1 << 30)))
                 inputs = _inputs(script, model, np.random.default_rng(rng.randrange(1 << 30)))
                 outputs = _predict(model, inputs, script)

@@ -47,12 +47,12 @@ def test_c_simulation_of_some(examined: list[tuple[Outcome, list[Trial]]]) -> No
 def test_quantized_models_are_equal(quantized: list[tuple[Outcome, list[Trial]]]) -> None:
     """The integers of QKeras, HGQ and HGQ2; of every layer and quantizer."""
     assert_none_failed([outcome for outcome, _ in quantized])
-    assert {case.library for case in QUANTIZED_CASES} == set(QUANTIZED)
+    assert {case.answered_by for case in QUANTIZED_CASES} == set(QUANTIZED)
 
 
 def test_c_simulation_of_some_quantized(quantized: list[tuple[Outcome, list[Trial]]]) -> None:
     trials = [trial for outcome, found in quantized for trial in found if outcome.case.layer in C_SIMULATED]
-    assert {trial.outcome.case.library for trial in trials} == set(QUANTIZED)
+    assert {trial.outcome.case.answered_by for trial in trials} == set(QUANTIZED)
     simulate_all(trials)
     assert_none_failed([outcome for outcome, _ in quantized])
 

@@ -24,17 +24,17 @@ def make(case: CaseId, folder: Path) -> Reference:
     """Draw, build, predict and save. The predictions are those of the model as it is read back from its file."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    keras, scope, load, kinds = _LIBRARIES[case.library]()
+    keras, scope, load, kinds = _LIBRARIES[case.answered_by]()
     last: Exception | None = None
     for attempt in range(ATTEMPTS):
         rng = random.Random(f"{case} {attempt}")
         keras.backend.clear_session()
-        script = QuantizedScript(keras, 3 if case.library == "hgq2" else 2, rng)
+        script = QuantizedScript(keras, 3 if case.answered_by == "hgq2" else 2, rng)
         script.scope |= scope
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return _reference(script, generators(case.library)[case.layer](script), folder, load, kinds)
+                return _reference(script, generators(case.answered_by)[case.layer](script), folder, load, kinds)
         except Exception as error:  # whatever the library has against a drawing, the next one is drawn
             last = error
     raise NoModel(f"{case}: none of {ATTEMPTS} drawings can be compared: {type(last).__name__}: {last}")
