@@ -21,7 +21,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("-n", "--cases", type=int, default=1000, help="how many cases (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other cases (default: 0)")
-    parser.add_argument("--library", dest="libraries", action="append", choices=LIBRARIES, help="of keras3, keras2 unless given")
+    parser.add_argument("--library", dest="libraries", action="append", choices=LIBRARIES,
+                        help="of keras3, keras2 unless given")  # fmt: skip
     parser.add_argument("--layer", action="append", help="only cases of this layer; may be repeated")
     parser.add_argument("--jobs", type=int, default=processors(), help="processes (default: one a processor)")
     parser.add_argument("--json", type=Path, help="write what was found to this file")

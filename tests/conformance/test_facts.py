@@ -58,8 +58,8 @@ def test_cases_have_names() -> None:
     assert drawn == list(draw(400, 3)) and drawn != list(draw(400, 4))
     assert len(set(map(str, drawn))) == 400
     assert [CaseId.parse(str(case)) for case in drawn] == drawn
-    assert {(case.layer, case.answered_by) for case in drawn} == {(n, of) for of in KERAS for n in generators(of)}
+    assert {(c.layer, c.answered_by) for c in drawn} == {(n, of) for of in KERAS for n in generators(of)}
     quantized = list(draw(200, 3, QUANTIZED))
-    assert {(case.layer, case.answered_by) for case in quantized} == {(n, of) for of in QUANTIZED for n in generators(of)}
+    assert {(c.layer, c.answered_by) for c in quantized} == {(n, of) for of in QUANTIZED for n in generators(of)}
     with pytest.raises(ValueError, match="no case is called"):
         CaseId.parse("Dense/keras4/1")
