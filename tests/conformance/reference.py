@@ -105,7 +105,7 @@ def _made(case: CaseId, folder: Path, kind: str | None) -> Reference:
                 outputs = _predict(model, inputs, script)
                 if not all(np.isfinite(y).all() and np.abs(y).max(initial=0) < 1e6 for y in outputs):
                     continue
-                files = _save(model, folder, kind or rng.choice(FORMATS[major_of(case)]))
+                files = save(model, folder, kind or rng.choice(FORMATS[major_of(case)]))
         except NoModel:
             raise
         except Exception as error:  # whatever Keras has against a drawing, the next one is drawn
@@ -174,7 +174,7 @@ def _predict(model: Any, inputs: list[np.ndarray], script: Script) -> list[np.nd
     return [np.asarray(y, dtype=np.float64) for y in outputs]
 
 
-def _save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
+def save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
     """The arguments of `read_model`."""
     files: dict[str, Path | None] = {"json": None, "h5": None, "archive": None}
     if kind == "keras":
@@ -182,7 +182,7 @@ def _save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
         model.save(files["archive"])
     elif kind == "h5":
         files["h5"] = folder / "model.h5"
-        model.save(files["h5"])
+        model.save(files["h5"], include_optimizer=False)
     else:
         files["json"], keras2 = folder / "model.json", kind == "json" and model.__module__.startswith("tf_keras")
         files["h5"] = folder / ("weights.h5" if keras2 else "model.weights.h5")

@@ -41,14 +41,11 @@ void stream_conv_results(const Y result[C::at_once], int found, hls::stream<Y>& 
     }
 }
 
-// Latency: a step every `interval` cycles, with at most `multipliers` multipliers.
+// All positions of a step side by side, every product at once: what `latency` and `unrolled` do.
 template <class C, class X, class Y>
-void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C::weight_t weight[C::terms * C::outputs],
-                         const typename C::bias_t bias[C::outputs]) {
-#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
-#pragma HLS ARRAY_PARTITION variable=weight complete
-#pragma HLS ARRAY_PARTITION variable=bias complete
-#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+void conv_at_once(hls::stream<X>& x, hls::stream<Y>& y, const typename C::weight_t weight[C::terms * C::outputs],
+                  const typename C::bias_t bias[C::outputs]) {
+#pragma HLS INLINE
     typedef typename X::value_type T;
     T line[C::line_rows][C::line_width][C::channels];
     T window[C::rows * C::columns * C::channels];
@@ -72,6 +69,17 @@ void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C:
     }
 }
 
+// Latency: a step every `interval` cycles, with at most `multipliers` multipliers.
+template <class C, class X, class Y>
+void stream_conv_latency(hls::stream<X>& x, hls::stream<Y>& y, const typename C::weight_t weight[C::terms * C::outputs],
+                         const typename C::bias_t bias[C::outputs]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+    conv_at_once<C>(x, y, weight, bias);
+}
+
 // Unrolled: every weight is a constant beside its own place of the window, so that the tool may make shifts and adders.
 template <class C, class X, class Y>
 void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
@@ -80,27 +88,7 @@ void stream_conv_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    typedef typename X::value_type T;
-    T line[C::line_rows][C::line_width][C::channels];
-    T window[C::rows * C::columns * C::channels];
-#pragma HLS ARRAY_PARTITION variable=line complete dim=1
-#pragma HLS ARRAY_RESHAPE variable=line complete dim=3
-#pragma HLS ARRAY_PARTITION variable=window complete
-    KBUILD_EACH_STEP(C) {
-#pragma HLS PIPELINE II=C::interval
-#pragma HLS DEPENDENCE variable=line inter RAW distance=C::line_distance true
-        Y result[C::at_once];
-#pragma HLS ARRAY_PARTITION variable=result complete
-        int found = 0;
-        for (int corner = 0; corner < C::corners; ++corner) {
-            KBUILD_CORNER(C)
-            if (i1 >= C::end1) continue;
-            if (f1 == 0 && i1 == C::first1) empty<C>(window);
-            if (f1 == 0) slide<C>(x, line, window, i0, f0, i1);
-            if (KBUILD_COMPLETE(C)) stream_conv_position<C>(window, result[found++], weight, bias, f0, f1);
-        }
-        stream_conv_results<C>(result, found, y);
-    }
+    conv_at_once<C>(x, y, weight, bias);
 }
 
 // The inputs under the kernel, [terms][groups].

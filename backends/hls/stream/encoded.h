@@ -70,16 +70,12 @@ void encoded_position(const T terms[C::terms * C::groups], Y& y,
     for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
 }
 
-// Latency: a step every `interval` cycles, with at most `multipliers` multipliers.
+// All positions of a step side by side, every product at once: what `latency` and `unrolled` do.
 template <class C, class X, class Y>
-void stream_encoded_latency(hls::stream<X>& x, hls::stream<Y>& y,
-                            const typename C::weight_t weight[C::terms * C::outputs],
-                            const typename C::bias_t bias[C::outputs], const typename C::row_t rows[C::corners0],
-                            const typename C::column_t columns[C::corners1]) {
-#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
-#pragma HLS ARRAY_PARTITION variable=weight complete
-#pragma HLS ARRAY_PARTITION variable=bias complete
-#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+void encoded_at_once(hls::stream<X>& x, hls::stream<Y>& y, const typename C::weight_t weight[C::terms * C::outputs],
+                     const typename C::bias_t bias[C::outputs], const typename C::row_t rows[C::corners0],
+                     const typename C::column_t columns[C::corners1]) {
+#pragma HLS INLINE
     hls::stream<X> place[C::fifos];
 #pragma HLS STREAM variable=place depth=C::fifo_depth
     KBUILD_EACH_ENCODED_STEP(C) {
@@ -99,6 +95,19 @@ void stream_encoded_latency(hls::stream<X>& x, hls::stream<Y>& y,
     }
 }
 
+// Latency: a step every `interval` cycles, with at most `multipliers` multipliers.
+template <class C, class X, class Y>
+void stream_encoded_latency(hls::stream<X>& x, hls::stream<Y>& y,
+                            const typename C::weight_t weight[C::terms * C::outputs],
+                            const typename C::bias_t bias[C::outputs], const typename C::row_t rows[C::corners0],
+                            const typename C::column_t columns[C::corners1]) {
+#pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
+#pragma HLS ARRAY_PARTITION variable=weight complete
+#pragma HLS ARRAY_PARTITION variable=bias complete
+#pragma HLS ALLOCATION operation instances=mul limit=C::multipliers
+    encoded_at_once<C>(x, y, weight, bias, rows, columns);
+}
+
 // Unrolled: every weight is a constant beside its own place of the window, so that the tool may make shifts and adders.
 template <class C, class X, class Y>
 void stream_encoded_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
@@ -108,23 +117,7 @@ void stream_encoded_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
 #pragma HLS ARRAY_PARTITION variable=weight complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    hls::stream<X> place[C::fifos];
-#pragma HLS STREAM variable=place depth=C::fifo_depth
-    KBUILD_EACH_ENCODED_STEP(C) {
-#pragma HLS PIPELINE II=C::interval
-        Y result[C::at_once];
-#pragma HLS ARRAY_PARTITION variable=result complete
-        int found = 0;
-        for (int corner = 0; corner < C::corners; ++corner) {
-            const int v1 = step * C::corners + corner;
-            if (v1 >= C::corners1) continue;
-            typename X::value_type terms[C::terms * C::groups];
-#pragma HLS ARRAY_PARTITION variable=terms complete
-            if (encoded_corner<C>(x, place, terms, rows[v0], columns[v1]))
-                encoded_position<C>(terms, result[found++], weight, bias);
-        }
-        stream_conv_results<C>(result, found, y);
-    }
+    encoded_at_once<C>(x, y, weight, bias, rows, columns);
 }
 
 // Resource: the positions of a step take `reuse_factor` steps of `products` products each.

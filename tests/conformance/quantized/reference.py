@@ -14,7 +14,7 @@ import numpy as np
 
 from conformance.catalog import CaseId, generators
 from conformance.quantized.script import QuantizedScript, Redraw
-from conformance.reference import ENVIRONMENT, NoModel, Reference
+from conformance.reference import ENVIRONMENT, NoModel, Reference, save
 from conformance.script import Value
 
 ATTEMPTS = 200  # drawings: of many, float32 would round
@@ -64,22 +64,6 @@ def predicted(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """What a model answers, as a list."""
     found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     return [np.asarray(y) for y in (found if isinstance(found, list | tuple) else [found])]
-
-
-def save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:
-    """The arguments of `read_model`."""
-    files: dict[str, Path | None] = {"json": None, "h5": None, "archive": None}
-    if kind == "keras":
-        files["archive"] = folder / "model.keras"
-        model.save(files["archive"])
-    elif kind == "h5":
-        files["h5"] = folder / "model.h5"
-        model.save(files["h5"], include_optimizer=False)
-    else:
-        files["json"], files["h5"] = folder / "model.json", folder / "model.weights.h5"
-        files["json"].write_text(model.to_json(), encoding="utf-8")
-        model.save_weights(files["h5"])
-    return files
 
 
 # ---- the libraries: the module of Keras, names for the code, how files are read back, and formats
