@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -277,6 +278,25 @@ def test_calls_at_the_same_time(library: Path) -> None:
         thread.join()
     for index, graph in enumerate(graphs):
         assert same(results[index], emulate.run(graph, inputs).values[graph.outputs[0]])
+
+
+def test_other_threads_run_during_a_call(library: Path) -> None:
+    """Were the interpreter's lock held, the first sleep would last as long as the call."""
+    graph, took, samples = mlp(0), 0.0, 50_000
+    engine, few = csim.CSim(library, graph, threads=1), random_inputs(mlp(0), 1, 100)["x"]
+    while took < 0.1:
+        samples *= 2
+        batch = csim.Batch(graph, csim.checked(graph, {"x": np.resize(few, (samples, 10))}), None)
+        call = threading.Thread(
+            target=engine._c.kbuild_run, args=(engine._constants, batch.sources, batch.targets, batch.samples)
+        )
+        turns, started = 0, time.perf_counter()
+        call.start()
+        while call.is_alive():
+            time.sleep(0.001)
+            turns += 1
+        took = time.perf_counter() - started
+    assert turns > 5
 
 
 def test_inputs_are_given_in_any_layout(library: Path) -> None:
