@@ -47,6 +47,8 @@ class Op(ABC):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     variables: ClassVar[tuple[str, ...]] = ("result",)  # what `Precision` may set on a layer of this op
 
+    settings: ClassVar[tuple[str, ...]] = ()  # what else a recipe may say of such a layer that decides how it is built
+
     def verify(self, shapes: Sequence[Shape]) -> None:
         """Raise ValueError with a sentence when the fields contradict each other or the input shapes."""
         low, high = self.arity

@@ -25,13 +25,12 @@ from kbuild.emit.hls.weights import literals
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Layer, Node, Tensor, verify
-from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.merge import Merge
+from kbuild.ops.multipliers import STRATEGIES, legal_reuse_factors
 from kbuild.ops.pool import Pool
-from kbuild.passes.unrolled import legal_reuse_factors
 from kbuild.tools.cxx import compiler
 
 
@@ -226,7 +225,7 @@ def test_what_cannot_be_printed_is_refused() -> None:
 def test_the_capability_tables_name_what_has_kernels(backend: str) -> None:
     able = load_backend(backend)
     assert set(able.ops) == {*STEPS, "input"}
-    assert able.strategies == {kind: STRATEGIES for kind in ("dense", "conv", "simple_rnn", "lstm", "gru")}
+    assert able.strategies == {kind: STRATEGIES for kind in ("dense", "conv", "einsum", "simple_rnn", "lstm", "gru")}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Optimize(Stage):
         check(graph, build.recipe.backend)
         digests = save(graph, folder)
         passes = [PassRun(name, len(found.nodes)) for name, found in made.items()]
-        report = report_of(graph, build, passes, _inexact(made[_UNTYPED], graph, context))
+        report = report_of(graph, build, context, passes, _inexact(made[_UNTYPED], graph, context))
         (folder / _FILE).write_text(to_text(report), encoding="utf-8")
         build.remember(self.name, graph)
         return digests
@@ -119,14 +119,18 @@ def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]
     return tuple(inexact(before, after))
 
 
-def report_of(graph: Graph, build: Build, passes: Sequence[PassRun], found: Sequence[Inexact]) -> OptimizeReport:
+def report_of(
+    graph: Graph, build: Build, context: Context, passes: Sequence[PassRun], found: Sequence[Inexact]
+) -> OptimizeReport:
     """The graph as it will be built."""
     known = {one.node.name: one for one in found}
-    notes: tuple[str, ...] = ()
+    from kbuild.passes.unused_settings import remarks
+
+    notes = remarks(build.graph("parse"), context)
     if found:
         from kbuild.passes.error_bounds import sentences
 
-        notes = sentences(found)
+        notes += sentences(found)
     return OptimizeReport(
         backend=build.recipe.backend,
         io_type=build.recipe.io_type,
@@ -143,10 +147,9 @@ def _port(node: Node) -> Port:
 
 
 def _layer(node: Node, inexact: Inexact | None) -> OptimizedLayer:
-    from kbuild.ops.contraction import Contraction
-    from kbuild.ops.rnn import Recurrent
+    from kbuild.ops.multipliers import Multiplying
 
-    products = node.op if isinstance(node.op, Contraction | Recurrent) else None
+    products = node.op if isinstance(node.op, Multiplying) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,
