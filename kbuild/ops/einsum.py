@@ -230,7 +230,7 @@ def _accumulated(a: IntArray, b: IntArray, shift: int, accum: FixedType, overflo
     if shift <= 0 and accum.overflow is Overflow.WRAP:
         sums = shift_left(matmul(a, b), -shift)
         result = limit(sums, accum)
-        overflow.add(int(np.count_nonzero(result != sums)))
+        overflow.add(inside=int(np.count_nonzero(result != sums)))
         return result
     saturating = accum.overflow is not Overflow.WRAP
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
@@ -241,5 +241,5 @@ def _accumulated(a: IntArray, b: IntArray, shift: int, accum: FixedType, overflo
         sums = limit(total, accum) if saturating else total
         lost |= sums != total
     result = limit(sums, accum)
-    overflow.add(int(np.count_nonzero(lost | (result != sums))))
+    overflow.add(inside=int(np.count_nonzero(lost | (result != sums))))
     return result

@@ -14,7 +14,7 @@ from kbuild.ir.op import Evaluation, Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.accumulate import exact_sum_bounds
-from kbuild.ops.casting import cast_into, recast_into
+from kbuild.ops.casting import cast_inside, recast_into
 from kbuild.ops.floatsums import Accumulation, contraction_of_columns
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
@@ -251,7 +251,7 @@ class Recurrent(Multiplying):
                 state: State = tuple(np.zeros((self.units, sums.shape[-1]), np.int64) for _ in of)
                 if len(inputs) > 1:
                     given = zip(inputs[1:], types[1:], of, strict=True)
-                    state = tuple(cast_into(q[some].T, t.fraction, to, overflow) for q, t, to in given)
+                    state = tuple(cast_inside(q[some].T, t.fraction, to, overflow) for q, t, to in given)
                 kept = []
                 for t in range(len(sums))[:: -1 if self.go_backwards else 1]:
                     state = step(sums[t], state, overflow)
@@ -331,7 +331,7 @@ class SimpleRnn(Recurrent):
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
             h = act(plus(a, recurrent(state[0], overflow)))
-            return (recast_into(h, act.type, to, overflow),)
+            return (cast_inside(h, act.type.fraction, to, overflow),)
 
         return step
 

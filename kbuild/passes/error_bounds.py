@@ -252,4 +252,5 @@ def _of_softmax(node: Node, op: Softmax, source: Source) -> Inexact | None:
     exact = np.ldexp(1.0 / centers(1 << top, op.inv_shift, inverse.data.size, 0), exp.fixed().fraction)
     reciprocal = 0.5 / inverse.data.size + float(np.abs(inverse.floats() / exact - 1).max())
     own = (0.25 * math.expm1(cell) + (rounding + tail) / max(float(entries[0]), float(exp.fixed().lsb))) * 1.01
-    return Inexact(node, reason, own + reciprocal * 1.01 + float(node.fixed().lsb))
+    bound = own + reciprocal * 1.01 + float(node.fixed().lsb)
+    return Inexact(node, reason, bound if bound < 1 else None)  # both values are in 0 .. 1: more says nothing

@@ -49,6 +49,11 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     return DEFAULT_INPUT
 
 
+def is_declared(graph: Graph, node: Node, context: Context) -> bool:
+    """Whether a model input has its type from a quantizer."""
+    return context.type_of(node, "result") is None and exactness.input_type(graph, node, context) is not None
+
+
 def _rows_read(graph: Graph, node: Node) -> int | None:
     """The number of rows of the largest table that the value is an index of; None where it has another use."""
     found = 0

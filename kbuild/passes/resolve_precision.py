@@ -29,7 +29,7 @@ from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import Context
-from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
+from kbuild.passes.ranges import MARGIN, input_type, integer_bits, is_declared, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
 from kbuild.passes.tables import Span, lut_table
 
@@ -126,7 +126,7 @@ def run(graph: Graph, context: Context) -> Graph:
     exact = exactness.is_exact(graph, context)
     for node in graph:
         if node.op.kind == "input":
-            resolved = replace(node, type=types[node.name])
+            resolved = replace(node, type=types[node.name], declared=is_declared(graph, node, context))
             sound = type_interval(resolved)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
@@ -135,7 +135,8 @@ def run(graph: Graph, context: Context) -> Graph:
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
-            resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
+            own = resolver.given("result") is None and (of == declared or isinstance(node.op, Quantize))
+            resolved, sound = replace(node, op=op, type=of, declared=own), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 

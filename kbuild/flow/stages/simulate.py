@@ -11,11 +11,12 @@ from kbuild.dataclass import replace
 from kbuild.errors import StageError
 from kbuild.flow import budget
 from kbuild.flow.engines import EMULATE, engine, engines_of, identities
+from kbuild.flow.findings import agreement, overflows
 from kbuild.flow.inputs import input_source, labels_source, reference_source
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
-from kbuild.report.records import LayerResult, SimulationReport, Validation
+from kbuild.report.records import SimulationReport, Validation
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -33,8 +34,8 @@ class Simulate(Stage):
     name = "simulate"
     rooms = (
         "fixed", "parallel", "dataclass", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report",
-        "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
-        "flow/streams", "flow/validation",
+        "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/findings",
+        "flow/reference", "flow/streams", "flow/validation",
         "flow/stages/simulate",
     )  # fmt: skip
 
@@ -93,20 +94,10 @@ class Simulate(Stage):
 
     def remarks(self, artifact: Artifact) -> Sequence[str]:
         report = from_text(SimulationReport, artifact.text(_FILE), _FILE)
-        if report.dataset.source == "random":  # over the whole range of the inputs: most models overflow there
-            return report.notes
-        return [*report.notes, *(overflow_text(layer) for layer in report.layers if layer.overflows)]
+        return agreement(report), *report.notes
 
 
 STAGE = Simulate()
-
-
-def overflow_text(layer: LayerResult) -> str:
-    """The sentence about a layer that overflows."""
-    return (
-        f"the layer {layer.name} overflows {layer.overflows} times in {layer.type}; "
-        f"{layer.enough_integer_bits} integer bits would be enough"
-    )
 
 
 def _judged(build: Build, artifact: Artifact) -> SimulationReport:
@@ -122,6 +113,6 @@ def _judged(build: Build, artifact: Artifact) -> SimulationReport:
 
 
 def _hint(report: SimulationReport) -> str:
-    """The layer to look at first: the first that overflows."""
-    layer = next((layer for layer in report.layers if layer.overflows), None)
-    return "" if layer is None else f"; {overflow_text(layer)}"
+    """The layers to look at first: those that overflow."""
+    text = overflows(report.layers)
+    return "" if text is None else f"; {text}"
