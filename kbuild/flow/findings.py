@@ -22,7 +22,8 @@ def agreement(report: SimulationReport) -> str:
         text += f"accuracy {_percent(accuracy.fixed_accuracy)} (there {_percent(accuracy.float_accuracy)}), "
     if found.argmax_agreement is not None:
         text += f"argmax equal for {_percent(found.argmax_agreement)}, "
-    return f"{text}largest error of an output {found.max_abs_error:.3g}, mean {found.mean_abs_error:.3g}"
+    errors = f"mean {found.mean_abs_error:.3g}, outputs up to {found.largest_output:.3g}"
+    return f"{text}largest error of an output {found.max_abs_error:.3g} ({errors})"
 
 
 def overflows(layers: Sequence[LayerResult]) -> str | None:
@@ -30,14 +31,16 @@ def overflows(layers: Sequence[LayerResult]) -> str | None:
     found = [layer for layer in layers if layer.overflows]
     if not found:
         return None
-    shown = ", ".join(
-        f"{layer.name} {'once' if layer.overflows == 1 else f'{layer.overflows} times'} in {layer.type} "
-        f"({layer.enough_integer_bits} integer bits are enough)"
-        for layer in found[:_SHOWN]
-    )
+    first, *further = [_overflow(layer) for layer in found[:_SHOWN]]
+    then = f", then in {', '.join(further)}" if further else ""
     more = len(found) - _SHOWN
-    rest = f", and {more} more layer{'s' if more > 1 else ''} (reports/simulate.json)" if more > 0 else ""
-    return f"values overflow in {shown}{rest}"
+    rest = f" and {more} more layer{'s' if more > 1 else ''} (reports/simulate.json)" if more > 0 else ""
+    return f"values overflow in {first}{then}{rest}"
+
+
+def _overflow(layer: LayerResult) -> str:
+    times = "once" if layer.overflows == 1 else f"{layer.overflows} times"
+    return f"{layer.name} {times} in {layer.type} ({layer.enough_integer_bits} integer bits are enough)"
 
 
 def random_inputs(inputs: Mapping[str, FloatArray], overflow: bool) -> str:

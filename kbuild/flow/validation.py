@@ -118,7 +118,8 @@ def _agreement(
     if metrics.is_classifier([graph[name] for name in graph.outputs]):
         (name,) = graph.outputs
         argmax = metrics.argmax_agreement(found.outputs[name], wanted[name])
-    return Reference(reference.source, len(ours), argmax, float(error.max()), float(error.mean()))
+    reach = float(np.abs(theirs).max())
+    return Reference(reference.source, len(ours), argmax, float(error.max()), float(error.mean()), reach)
 
 
 def _flat(
