@@ -16,6 +16,7 @@ from kbuild.ir.tensor import Tensor
 
 STRATEGIES = ("latency", "resource", "unrolled", "distributed_arithmetic")
 OF_VALUES = ("latency", "resource")  # of products without constants
+_LARGEST = 1 << 14  # reuse factor of products that are unrolled: more than tools unroll of them
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,15 @@ class Matrix:
         return self.places * self.copies * products
 
     def legal(self, strategy: str) -> list[int]:
-        """Its legal reuse factors; a step of products with a value may have any shape."""
-        return legal_reuse_factors(strategy if self.constant else "latency", self.terms, self.outputs)
+        """Its legal reuse factors.
+
+        With a value in its place nothing has to be cut into equal parts for `latency`, and steps may have any shape.
+        """
+        if self.constant:
+            return legal_reuse_factors(strategy, self.terms, self.outputs)
+        if strategy == "resource":
+            return legal_reuse_factors("latency", self.terms, self.outputs)
+        return list(range(1, min(self.copies * self.terms * self.outputs, _LARGEST) + 1))
 
     def fitting(self, most: int) -> list[int]:
         """The reuse factors of `resource` with which no more than `most` is at once."""

@@ -37,8 +37,8 @@ CONSTANTS: list[tuple[str, Shape, Shape, Shape | None]] = [
 ]
 
 
-def graph_of(seed: int, most: int = 100) -> Graph:
-    """Every strategy with up to `most` of its reuse factors, for each product."""
+def graph_of(seed: int, most: int = 24) -> Graph:
+    """Every strategy with up to `most` of its reuse factors, for each product; all of them, but for long lists."""
     b = Builder(np.random.default_rng(seed), (4, 12))
     given: dict[Shape, Node] = {}
 

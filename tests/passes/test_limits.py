@@ -191,8 +191,13 @@ def test_products_have_the_reuse_factor_that_is_asked_for(graph: Callable[..., G
     for strategy, reuse in (("Latency", 12), ("Resource", 4), ("Latency", 1)):
         op = passed(graph(3, 4, 6), tmp_path, model(f"Strategy: {strategy}, ReuseFactor: {reuse}"))
         assert isinstance(op, Einsum) and (op.strategy, op.reuse_factor) == (strategy.lower(), reuse)
-    line = refused(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5"))
-    assert "a reuse factor of 5 does not fit the layer fc (4 x 6, strategy Latency); legal ones near it are" in line
+    line = refused(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5, Strategy: Resource"))
+    assert "a reuse factor of 5 does not fit the layer fc (4 x 6, strategy Resource); legal ones near it are" in line
+    if graph is weighted:
+        assert "(4 x 6, strategy Latency)" in refused(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5"))
+    else:  # nothing has to be cut into equal parts
+        op = passed(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5"))
+        assert isinstance(op, Einsum) and op.reuse_factor == 5
 
 
 @pytest.mark.parametrize("graph", [product, weighted])
