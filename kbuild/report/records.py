@@ -130,12 +130,12 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Validation:
-    """What the recipe's `Validation` asked for, and whether it holds."""
+    """What the recipe's `Validation` asked for, and whether it holds: None where it asks for no minimum."""
 
     metric: str
     value: float
     minimum: float | None
-    met: bool
+    met: bool | None
 
 
 @dataclass(frozen=True)

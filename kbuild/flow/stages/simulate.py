@@ -85,7 +85,7 @@ class Simulate(Stage):
             raise StageError(f"the engines disagree, which is an error in kbuild or in a tool:\n{mismatches}")
         report = _judged(build, artifact)
         found = report.validation
-        if found is not None and not found.met:
+        if found is not None and found.met is False:
             raise StageError(
                 f"validation: {found.metric} is {found.value:.4f}, below Validation.Minimum {found.minimum:g} "
                 f"(against {report.reference.source}, {report.reference.samples} samples){_hint(report)}"
@@ -108,7 +108,7 @@ def _judged(build: Build, artifact: Artifact) -> SimulationReport:
     if wanted.metric not in scores:
         return report
     value = float(scores[wanted.metric])
-    met = wanted.minimum is None or value >= wanted.minimum
+    met = None if wanted.minimum is None else value >= wanted.minimum
     return replace(report, validation=Validation(wanted.metric, value, wanted.minimum, met))
 
 
