@@ -27,6 +27,7 @@ from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Layer, Node, Tensor, verify
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
 from kbuild.ops.identity import Identity
 from kbuild.ops.merge import Merge
 from kbuild.ops.multipliers import STRATEGIES, legal_reuse_factors
@@ -162,6 +163,18 @@ def test_the_top_function_is_one_pipeline_or_processes() -> None:
     both = Node("both", Merge("add"), tuple(n.name for n in branched.nodes[1:]), (4,), Layer("both", "Add"), OF)
     branched = verify(Graph("branched", (*branched.nodes, both), ("both",)))
     assert "DATAFLOW" not in top_of(branched) and "PIPELINE" not in top_of(branched)
+
+
+def test_products_of_values_are_part_of_the_pipeline_or_take_turns() -> None:
+    def text(strategy: str, reuse: int) -> str:
+        b = Builder(np.random.default_rng(3))
+        b.nodes += [source("x", (2, 3)), source("z", (3, 4))]
+        b.add(Einsum("ab,bc->ac", None, None, b.type(), strategy, reuse), b.nodes[:2], OF)
+        b.add(Dense(b.tensor((4, 4), OF), None, OF, "latency", 2), [b.nodes[-1]], OF)
+        return top_of(verify(Graph("products", tuple(b.nodes), (b.nodes[-1].name,))))
+
+    assert "#pragma HLS PIPELINE II=6\n" in text("latency", 6) and "einsum_latency<" in text("latency", 6)
+    assert "PIPELINE" not in text("resource", 6) and "einsum_resource<" in text("resource", 6)
 
 
 def test_convolutions_are_processes_whose_text_does_not_grow_with_the_image() -> None:
