@@ -108,6 +108,16 @@ def context_of(build: Build) -> Context:
     )
 
 
+def _unused(build: Build, context: Context) -> tuple[str, ...]:
+    """About settings without effect. Most recipes say nothing of single layers, and name no strategy."""
+    hls = build.recipe.hls
+    if not (hls.layer_name or hls.layer_type or hls.model.strategy):
+        return ()
+    from kbuild.passes.unused_settings import remarks
+
+    return remarks(build.graph("parse"), context)
+
+
 def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]:
     """What is not exact in a model that is kept exact; in others hardly anything is."""
     from kbuild.passes.exactness import is_exact
@@ -124,9 +134,7 @@ def report_of(
 ) -> OptimizeReport:
     """The graph as it will be built."""
     known = {one.node.name: one for one in found}
-    from kbuild.passes.unused_settings import remarks
-
-    notes = remarks(build.graph("parse"), context)
+    notes = _unused(build, context)
     if found:
         from kbuild.passes.error_bounds import sentences
 
