@@ -40,7 +40,9 @@ def overflows(layers: Sequence[LayerResult]) -> str | None:
 
 def _overflow(layer: LayerResult) -> str:
     times = "once" if layer.overflows == 1 else f"{layer.overflows} times"
-    return f"{layer.name} {times} in {layer.type} ({layer.enough_integer_bits} integer bits are enough)"
+    enough = layer.enough_integer_bits
+    advice = "in what it adds up, not in its result" if enough is None else f"{enough} integer bits are enough"
+    return f"{layer.name} {times} in {layer.type} ({advice})"
 
 
 def random_inputs(inputs: Mapping[str, FloatArray], overflow: bool) -> str:

@@ -12,6 +12,7 @@ from kbuild.flow import comparison
 from kbuild.ir import Graph, Layer, Node, Tensor
 from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
+from kbuild.ops.normalize import Normalize
 from kbuild.ops.relu import Relu
 
 X, W, Y = FixedType(8, 3), FixedType(6, 2), FixedType(10, 5)
@@ -128,6 +129,16 @@ def test_what_a_quantizer_of_the_model_cuts_off_is_no_overflow() -> None:
         assert counted[True].overflows < counted[False].overflows
         assert (counted[True].overflows > 0) == overflows == (counted[True].enough_integer_bits is not None)
         assert counted[False].max_abs_error > 1 and (counted[True].max_abs_error == 0 or overflows)
+
+
+def test_no_more_bits_are_advised_than_would_help() -> None:
+    """A layer whose result has room, with an accumulator that has none, in an operation that says no type for it."""
+    reference, fixed = graphs()
+    table = Tensor(np.full(4, 3), FixedType(4, 2))
+    op = Normalize(axes=(0,), table=table, accum=FixedType(4, 1, True, Quantization.TRN, Overflow.SAT))
+    narrow = [node if node.name != "act" else replace(node, op=op) for node in fixed]
+    found = comparison.compare(fixed.with_nodes(narrow), reference, inputs(100), {}, lambda _: None)
+    assert found.layers[2].overflows > 0 and found.layers[2].enough_integer_bits is None
 
 
 def test_an_input_that_a_quantizer_of_the_model_reads_does_not_overflow() -> None:

@@ -44,6 +44,8 @@ def test_overflows() -> None:
         "values overflow in b once in fixed<16,6> (7 integer bits are enough)"
     )
     text = findings.overflows([layer(name, 5, 8) for name in "abcde"])
+    inside = findings.overflows([layer("b", 2)])
+    assert inside == "values overflow in b 2 times in fixed<16,6> (in what it adds up, not in its result)"
     each = "{} 5 times in fixed<16,6> (8 integer bits are enough)"
     a, b, c = (each.format(name) for name in "abc")
     assert text == f"values overflow in {a}, then in {b}, {c} and 2 more layers (reports/simulate.json)"
