@@ -55,6 +55,7 @@ def assert_computes(graph: Graph, expected: np.ndarray = Y) -> None:
         {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "batch_input_shape": [None, 3]}}]},
         {"name": "s", "layers": [{"class_name": "Dense", "config": DENSE}], "build_input_shape": [None, 3]},
         {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "input_shape": [3]}}]},
+        {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "input_shape": [3], "use_bias": 1}}]},
         {"layers": [{"class_name": "InputLayer", "config": {"batch_shape": [8, 3]}, "name": "x"},
                     {"class_name": "keras.layers>Dense", "config": DENSE}]},
     ],
