@@ -59,7 +59,7 @@ def assert_computes(graph: Graph, expected: np.ndarray = Y) -> None:
         {"layers": [{"class_name": "InputLayer", "config": {"batch_shape": [8, 3]}, "name": "x"},
                     {"class_name": "keras.layers>Dense", "config": DENSE}]},
     ],
-    ids=["bare list", "batch_input_shape", "build_input_shape", "input_shape", "InputLayer"],
+    ids=["bare list", "batch_input_shape", "build_input_shape", "input_shape", "use_bias 1", "InputLayer"],
 )  # fmt: skip
 def test_sequential(tmp_path: Path, config: object) -> None:
     assert_computes(read(tmp_path, {"class_name": "Sequential", "config": config}))
