@@ -12,6 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
+from kbuild.ops.input import Input
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
@@ -28,7 +29,7 @@ _PROBES = 4096  # values of the data that are looked at before all of them
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
-    its declared range, else fixed<16,6>.
+    its declared range, else its integers, as many as the value width holds, else fixed<16,6>.
 
     An input of indices, or of a number that is only compared with counts, has the type that holds them all, whichever
     of them are in the data.
@@ -48,6 +49,10 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     if node.name in context.ranges:
         low, high = context.ranges[node.name]
         return range_type(low, high, VALUE_WIDTH)
+    natural = node.op.natural if isinstance(node.op, Input) else None
+    if natural is not None:
+        width = min(natural.width, VALUE_WIDTH)
+        return FixedType(width, width, natural.signed, Quantization.TRN_ZERO, Overflow.SAT)
     return DEFAULT_INPUT
 
 
@@ -57,14 +62,15 @@ def _rows_read(graph: Graph, node: Node) -> int | None:
     found = 0
     for user in graph.users[node.name]:
         moved = user.op.kind in ("identity", "reshape", "transpose", "repeat") and user.name not in graph.outputs
-        rows = _rows(user.op) or (_rows_read(graph, user) if moved else None)
+        rows = numbers(user.op) or (_rows_read(graph, user) if moved else None)
         if rows is None:
             return None
         found = max(found, rows)
     return found or None
 
 
-def _rows(op: Op) -> int | None:
+def numbers(op: Op) -> int | None:
+    """How many whole numbers from 0 on an op tells apart, as an index or by comparing with each; None for others."""
     if isinstance(op, Gather):
         return op.rows
     if not isinstance(op, Step):

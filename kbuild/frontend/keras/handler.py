@@ -23,7 +23,8 @@ class LayerCall:
 
     `arguments` are those of the call that are no inputs; a function has all of its own there (`spec.Call`).
     `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
-    from the part's name and class, and whether it is an inner one (`ir.Layer`). `add_transpose` adds a change of layout, which is no operation of any layer.
+    from the part's name and class, and whether it is an inner one (`ir.Layer`). `add_transpose` adds a change of
+    layout, which is no operation of any layer.
     `exact`: its weights are those of a quantized model, and kept to the last bit. `live` is the layer object of a model
     in memory, None in one from files.
     """

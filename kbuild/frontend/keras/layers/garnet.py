@@ -4,19 +4,19 @@ A vertex v of a graph has features x_v, and a weight exp(-d_va^2) on its edge to
 dense layer. An aggregator collects the mean of FLR(x_v), a dense layer too, by the weights of its edges, and returns it
 along them; Fout is a dense layer of what a vertex gets from all aggregators.
 
-Since all that is linear, Fout is applied to the aggregators, before the way back: with aggregators A, features P of each
-and outputs F that is A * P * F products, not V * A * P * F. Where the outputs of all vertices are added and nothing bends
-them, the weights of the edges are added instead.
+Since all that is linear, Fout is applied to the aggregators, before the way back: with aggregators A, features P of
+each and outputs F that is A * P * F products, not V * A * P * F. Where the outputs of all vertices are added and
+nothing bends them, the weights of the edges are added instead.
 
-There are two classes of this name, that of caloGraphNN and that of hls4ml.contrib, whose files do not tell which it was.
-What they do not compute alike is refused.
+There are two classes of this name, that of caloGraphNN and that of hls4ml.contrib, and a file does not tell which it
+was. What they do not compute alike is refused.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from kbuild.dataclass import dataclass, field, replace
+from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
@@ -24,7 +24,7 @@ from kbuild.frontend.keras.layers.activation import add_activation, function_nam
 from kbuild.frontend.keras.layers.qkeras import add_quantized_activation, quantized
 from kbuild.frontend.keras.quantizers.qkeras import read_quantizer
 from kbuild.frontend.keras.safety import quoted
-from kbuild.ir import Node, Op, Tensor
+from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.einsum import Einsum
@@ -38,6 +38,8 @@ from kbuild.ops.reshape import Reshape
 from kbuild.ops.step import Step
 
 _TRANSFORMS = ("FLR", "S", "Fout")
+_COUNTS = ("n_aggregators", "n_propagate", "n_filters")
+_NUMBERED = "xn"  # the input format, where none is given
 _PRESENCE = 3  # the feature that is zero where there is no vertex, in the format x
 _TERNARY = "ternary(alpha=1.0, threshold=0.5)"
 _SAME_TWICE = ("linear", "relu", "relu6")  # activations that change nothing when applied again
@@ -46,13 +48,13 @@ _LINEAR = "linear"
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Of one GarNet: aggregators, features that are propagated, outputs; `number` is what the names of its parts end
-    with."""
+    """Of one GarNet: aggregators, features that each of them collects, outputs; `number` is what the names of its parts
+    end with."""
 
+    number: str
     aggregators: int
     propagated: int
     outputs: int
-    number: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,21 @@ def _add(call: LayerCall, part: str, op: Op, *inputs: Node) -> Node:
 
 def _sizes(config: Config) -> list[_Sizes]:
     """Of a GarNet, or of those of a stack, one after the other."""
-    keys = ("n_aggregators", "n_propagate", "n_filters")
     if config.class_name == "GarNet":
-        found = [_Sizes(*(config.integer(key) for key in keys))]
+        found = [_Sizes("", *(config.integer(key) for key in _COUNTS))]
     else:
-        rows = [[n or 0 for n in config.integers(key)] for key in keys]
+        rows = [[n or 0 for n in config.integers(key)] for key in _COUNTS]
         if len({len(row) for row in rows}) > 1 or not rows[0]:
-            raise config.error(f"{', '.join(keys)} have {', '.join(str(len(row)) for row in rows)} numbers")
-        found = [_Sizes(*each, str(number)) for number, each in enumerate(zip(*rows, strict=True))]
+            raise config.error(f"{', '.join(_COUNTS)} have {', '.join(str(len(row)) for row in rows)} numbers")
+        found = [_Sizes(str(number), *each) for number, each in enumerate(zip(*rows, strict=True))]
     if any(min(sizes.aggregators, sizes.propagated, sizes.outputs) < 1 for sizes in found):
-        raise config.error(f"{', '.join(keys)} are not all positive")
+        raise config.error(f"{', '.join(_COUNTS)} are not all positive")
     return found
 
 
 def _weights(config: Config) -> tuple[str, ...]:
-    return tuple(
-        f"{part}{sizes.number}_{kind}"
-        for sizes in _sizes(config)
-        for part in _TRANSFORMS
-        for kind in ("kernel", "bias")
-    )
+    parts = [f"{part}{sizes.number}" for sizes in _sizes(config) for part in _TRANSFORMS]
+    return tuple(f"{part}_{kind}" for part in parts for kind in ("kernel", "bias"))
 
 
 def _is_set(config: Config, key: str) -> bool:
@@ -104,17 +101,23 @@ def _check(call: LayerCall) -> None:
     """Refuse what Keras does not compute either, or not sample by sample."""
     config = call.config
     if not _is_set(config, "simplified"):
-        raise call.error("simplified is false, with which the layer cannot be called: its kernel Fout has fewer rows than "
-                         "it is given features; train with simplified=True")  # fmt: skip
+        raise call.error(
+            "simplified is false, with which Keras cannot call the layer either: its kernel Fout has fewer rows than "
+            "it is given features; train with simplified=True"
+        )
     if config.raw("collapse") not in (None, "mean", "sum", "max"):
         raise call.error(f"collapse is {quoted(config.raw('collapse'))}; there are mean, sum and max")
     if _is_set(config, "mean_by_nvert"):
-        if config.text("input_format", "xn") == "x":
-            raise call.error("mean_by_nvert with the input format x divides by the vertices of all samples of a batch "
-                             "together; use the format xn")  # fmt: skip
+        if config.text("input_format", _NUMBERED) == "x":
+            raise call.error(
+                "mean_by_nvert with the input format x divides by the vertices of all samples of a batch together; "
+                "use the format xn"
+            )
         if config.raw("collapse") == "mean":
-            raise call.error("mean_by_nvert with collapse mean divides the sum by the setting itself, not by the number "
-                             "of vertices; use collapse sum, or leave mean_by_nvert out")  # fmt: skip
+            raise call.error(
+                "mean_by_nvert with collapse mean divides the last sum by the setting itself, not by the number of "
+                "vertices; use collapse sum, or leave mean_by_nvert out"
+            )
 
 
 def _quantizer(config: Config) -> str | None:
@@ -131,7 +134,7 @@ def _quantizer(config: Config) -> str | None:
 
 def _inputs(call: LayerCall) -> tuple[Node, Node | None]:
     """Features [V, D], and the number of vertices [1] where it is an input."""
-    form = call.config.text("input_format", "xn")
+    form = call.config.text("input_format", _NUMBERED)
     expected = {"x": 1, "xn": 2, "xen": 3}.get(form)
     if expected is None:
         raise call.error(f"input_format is {quoted(form)}; there are x, xn and xen")
@@ -158,7 +161,7 @@ def _vertices(call: LayerCall, data: Node, number: Node | None) -> _Vertices:
     count, features = data.shape
     if number is None:
         if features <= _PRESENCE:
-            raise call.error(f"has {features} features; in the format x feature {_PRESENCE} tells which vertices are there")
+            raise call.error(f"has {features} features; in the format x feature {_PRESENCE} tells what is there")
         crop = (0, 0), (-_PRESENCE, _PRESENCE + 1 - features)
         zero, above = 0.0, float(np.nextafter(0.0, 1.0))  # 1 below zero, 0 from zero up, 1 above it
         steps = Step(Tensor(np.array([zero, above])), Tensor(np.array([1.0, 0.0, 1.0])))
@@ -182,17 +185,20 @@ def _dense(call: LayerCall, name: str, source: Node, outputs: int, quantizer: st
     return _add(call, name, Einsum("vd,df->vf", Tensor(kernel), Tensor(bias)), source)
 
 
-def _quantized(call: LayerCall, name: str, shape: tuple[int, ...], text: str | None) -> FloatArray:
+def _quantized(call: LayerCall, name: str, shape: Shape, text: str | None) -> FloatArray:
     """A weight, as its quantizer makes it."""
     values = call.weight(name, shape)
     if text is None:
         return values
     quantizer = read_quantizer(_with(call, quantize_transforms=text).config, "quantize_transforms")
-    assert quantizer is not None
-    if text == _TERNARY and np.abs(values).max() > 1 and name.endswith("kernel"):
-        raise call.error(f"quantize_transforms is true without total_bits, which means ternary weights; {name} holds "
-                         f"{np.abs(values).max():.3g}, which no ternary weight is trained to. Save total_bits and "
-                         "int_bits with the layer")  # fmt: skip
+    if quantizer is None:
+        return values
+    largest = np.abs(values).max()
+    if text == _TERNARY and largest > 1 and len(shape) > 1:  # QKeras clips its kernels
+        raise call.error(
+            f"quantize_transforms without total_bits means ternary weights; {name} holds {largest:.3g}, which no "
+            "ternary weight is trained to. Save total_bits and int_bits with the layer"
+        )
     found, scale = quantized(call, name, quantizer, values)
     return np.asarray(found * scale)
 
@@ -239,8 +245,10 @@ def _activated(call: LayerCall, source: Node) -> Node:
     if _quantizer(config) is None:
         name = function_name(call, given)
         if config.class_name == "GarNet" and name not in _SAME_TWICE:
-            raise call.error(f"output_activation is {name}, which caloGraphNN's GarNet applies once and hls4ml's twice; "
-                             f"use {', '.join(_SAME_TWICE[:-1])} or {_SAME_TWICE[-1]}, or a GarNetStack")  # fmt: skip
+            raise call.error(
+                f"output_activation is {name}, which the GarNet of caloGraphNN applies once and that of hls4ml twice; "
+                f"use {', '.join(_SAME_TWICE[:-1])} or {_SAME_TWICE[-1]}, or a GarNetStack"
+            )
         return add_activation(_with(call, activation=name).on(call.inputs[0]), source)
     if config.has("total_bits"):
         kind = "bits" if given in (None, _LINEAR) else given
