@@ -6,12 +6,12 @@ from conformance.script import OMIT, Script, Value, arguments
 
 _GARNET = """class GarNet(layers.Layer):
     def __init__(self, n_aggregators, n_filters, n_propagate, simplified=False, collapse=None, input_format='xn',
-                 output_activation='tanh', mean_by_nvert=False, quantize_transforms=False, **words):
+                 output_activation='tanh', mean_by_nvert=False, **words):
         super().__init__(**words)
         self.words = dict(
             n_aggregators=n_aggregators, n_filters=n_filters, n_propagate=n_propagate, simplified=simplified,
             collapse=collapse, input_format=input_format, output_activation=output_activation,
-            mean_by_nvert=mean_by_nvert, quantize_transforms=quantize_transforms)
+            mean_by_nvert=mean_by_nvert)
         self.act = keras.activations.get(output_activation)
     def sizes(self):
         return [('', *(self.words[key] for key in ('n_aggregators', 'n_propagate', 'n_filters')))]
@@ -25,10 +25,6 @@ _GARNET = """class GarNet(layers.Layer):
                     setattr(self, full, self.add_weight(name=full, shape=size))
             features = f
         super().build(shape)
-    def weight(self, name):
-        w, step = getattr(self, name), lambda v: keras.activations.sigmoid(1e9 * v)
-        ternary = self.words['quantize_transforms'] and name[0] == 'F' and not ('out' in name and 'bias' in name)
-        return step(w - 0.5) - step(-0.5 - w) if ternary else w
     def call(self, given):
         K, form = keras.backend, self.words['input_format']
         x = given if form == 'x' else given[0]
@@ -41,7 +37,7 @@ _GARNET = """class GarNet(layers.Layer):
             mask = K.cast(K.less(np.arange(x.shape[1], dtype='float32')[None], count), 'float32')[:, :, None]
         for number, a, p, f in self.sizes():
             def dense(name, x):
-                return K.dot(x, self.weight(f'{name}{number}_kernel')) + self.weight(f'{name}{number}_bias')
+                return K.dot(x, getattr(self, f'{name}{number}_kernel')) + getattr(self, f'{name}{number}_bias')
             edges = mask * K.exp(-K.square(dense('S', x)))
             sums = K.sum(edges[:, :, :, None] * dense('FLR', x)[:, :, None, :], axis=1)
             means = sums / (K.maximum(count, 1.0)[:, :, None] if self.words['mean_by_nvert'] else float(x.shape[1]))
@@ -87,7 +83,6 @@ def _layer(s: Script, class_name: str, sizes: list[object], activations: list[ob
         "collapse": s.one(OMIT, None, "sum", "max", *([] if by_number else ["mean", "mean"])),
         "output_activation": s.one(*activations),
         "mean_by_nvert": by_number or OMIT,
-        "quantize_transforms": s.maybe(True, 0.25),
     }
     called = inputs[0] if form == "x" else f"[{', '.join(map(str, inputs))}]"
     found = s.value(f"{class_name}({arguments(words, ', '.join(map(str, sizes)))})({called})")

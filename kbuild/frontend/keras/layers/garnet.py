@@ -272,7 +272,7 @@ def _build(call: LayerCall) -> Node:
     data, number = _inputs(call)
     vertices = _vertices(call, data, number)
     collapse = config.raw("collapse")
-    linear = config.raw("output_activation") in (None, _LINEAR) and not config.has("total_bits")
+    linear = config.raw("output_activation") in (None, _LINEAR) and _quantizer(config) in (None, _TERNARY)
     for sizes in all_sizes:
         last = sizes is all_sizes[-1]
         edges = _edges(call, data, vertices, sizes)
