@@ -31,7 +31,8 @@ def remarks(graph: Graph, context: Context) -> tuple[str, ...]:
         idle = [layer for layer, settings in context.settings.items()
                 if name not in read.get(layer, {name}) and _asks(name, settings, nothing)]  # fmt: skip
         if idle:
-            found.append(f"{name} has no effect on {_layers(idle)}: it is about {subject}, of which there are none")
+            why = f"it is about {subject}, of which there are none of its own"
+            found.append(f"{name} has no effect on {_layers(idle)}: {why}")
     return (*found, *_about_constants(graph, context))
 
 

@@ -245,8 +245,8 @@ def test_settings_without_effect_are_named(tmp_path: Path) -> None:
     graph = one(Pool("max", (3,), (3,), ((0, 0),)), (9, 4))
     text = "HLSConfig: {Model: {ReuseFactor: 2}, LayerName: {fc: {%s}}}\n"
     assert remarks(graph, context(graph, tmp_path, text % "ReuseFactor: 3, Strategy: Resource")) == (
-        "ReuseFactor has no effect on the layer fc: it is about sums of products, of which there are none",
-        "Strategy has no effect on the layer fc: it is about sums of products, of which there are none",
+        "ReuseFactor has no effect on the layer fc: it is about sums of products, of which there are none of its own",
+        "Strategy has no effect on the layer fc: it is about sums of products, of which there are none of its own",
     )
     (line,) = remarks(graph, context(graph, tmp_path, text % "ParallelizationFactor: 3"))
     assert line.startswith("ParallelizationFactor has no effect on the layer fc")
