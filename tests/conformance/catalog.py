@@ -73,8 +73,8 @@ def generators(library: str) -> dict[str, Callable[..., object]]:
 
 
 def _tables(library: str) -> tuple[str, ...]:
-    own = f"{library.upper()}_CASES"
-    return (*(("CASES",) if library in KERAS else ("QKERAS_CASES",) if library == "qkeras3" else ()), own)
+    own = "QKERAS_CASES" if library == "qkeras3" else f"{library.upper()}_CASES"
+    return ("CASES", own) if library in KERAS else (own,)
 
 
 def family_of(layer: str) -> str:

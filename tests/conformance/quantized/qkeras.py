@@ -75,11 +75,9 @@ def weights(s: QuantizedScript, keys: Sequence[str], outputs: int = 0, name: str
     return found
 
 
-def dense(s: QuantizedScript, x: Value, name: str | None = None, class_name: str = "QDense") -> Value:
+def dense(s: QuantizedScript, x: Value, name: str | None = None) -> Value:
     units = s.size(1, 5)
-    more = folded(s) if class_name.endswith("Batchnorm") else {}
-    settings = weights(s, ["kernel"], units, name) | more
-    return linear(s, class_name, x, [("kernel", x.shape[-1])], units=units, **settings)
+    return linear(s, "QDense", x, [("kernel", x.shape[-1])], units=units, **weights(s, ["kernel"], units, name))
 
 
 def _window(s: QuantizedScript, x: Value) -> tuple[int, ...]:
@@ -272,7 +270,6 @@ def of_kernels(name: str) -> Callable[[QuantizedScript], list[Value]]:
     return case(build)
 
 
-QKERAS3_CASES = {"QDenseBatchnorm": case(lambda s, x: dense(s, x, class_name="QDenseBatchnorm"))}  # QKeras 0.9 has none
 QKERAS_CASES = {
     "QDense": case(dense),
     "QConv1D": case(convolution("QConv1D"), 2),
