@@ -2,7 +2,7 @@
 # make test         everything that must hold before a change lands
 # make keras        the Python API with live models: Keras 3, Keras 2 (QKeras and HGQ, too), and Keras 3 without TensorFlow
 # make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
-# make quantized    N=500 random quantized models (SEED=0) of LIBRARY=qkeras, qkeras3, hgq or hgq2, all unless given, by equality
+# make quantized    N=500 random quantized models (SEED=0) of LIBRARY=qkeras, hgq or hgq2, all three unless given, by equality
 # make benchmarks   kbuild beside hls4ml and da4ml
 # Each makes its own environment here; PYTHON=python3.12 chooses the Python, EXTRAS=compiler has pip bring a compiler.
 
@@ -13,7 +13,7 @@ N ?= 1000
 SEED ?= 0
 CONFORMANCE ?=
 KERAS_TESTS ?= tests/api
-LIBRARY ?= qkeras qkeras3 hgq hgq2
+LIBRARY ?= qkeras hgq hgq2
 KERAS2_PYTHON ?=
 RECIPE ?= recipes/digits/recipe.yml
 export PYTHON KERAS2_PYTHON

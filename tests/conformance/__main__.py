@@ -62,7 +62,7 @@ def can_be_made(library: str) -> bool:
         return False
     module = {"hgq2": "hgq", "qkeras3": "qkeras"}.get(library)
     if module is not None and importlib.util.find_spec(module) is None:
-        print(f"kbuild: {library} is skipped: it is not in this environment, and needs Python 3.11 or later", flush=True)
+        print(f"kbuild: {library} is skipped: it is not in this environment", flush=True)
         return False
     return True
 
