@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kbuild.dataclass import field_names, replace
 from kbuild.fixed import FixedType, Overflow, Quantization, union_type
-from kbuild.ir import Graph, Node, Op, Tensor
+from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.logic import Logic
 from kbuild.ops.quantize import Quantize
+from kbuild.ops.round import Round
 from kbuild.ops.step import Step
 from kbuild.passes.context import Context
 
@@ -25,7 +28,7 @@ def is_exact(graph: Graph, context: Context) -> bool:
     """Whether results keep every bit: where the recipe says so, else where the model has quantizers of its own."""
     if context.bit_exact is not None:
         return context.bit_exact
-    return any(isinstance(node.op, Quantize | Step) or any(t.type for t in _tensors(node.op)) for node in graph)
+    return any(isinstance(node.op, Quantize | Round | Step) or any(t.type for t in _tensors(node.op)) for node in graph)
 
 
 def _tensors(op: Op) -> list[Tensor]:
@@ -38,7 +41,7 @@ def is_quantized_later(graph: Graph, node: Node) -> bool:
     Then its last bits decide how it is rounded; elsewhere nobody would miss them.
     """
     readers = graph.users[node.name]
-    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Step | Logic)]
+    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Round | Step | Logic)]
     alone = bool(readers) and node.name not in graph.outputs
     return alone and all(reader.op.kind in _KEEPERS and is_quantized_later(graph, reader) for reader in through)
 
@@ -51,25 +54,30 @@ def keeps_constants(before: Op, after: Op, fine: bool) -> bool:
     return all(np.array_equal(a.floats(), b.floats()) for a, b in pairs)
 
 
-def declared_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
+def declared_type(graph: Graph, node: Node, context: Context, bounds: Callable[[], Interval]) -> FixedType | None:
     """The type of the quantizer that is the only reader of the node, where the recipe gives none to either.
 
-    The node's own cast is then that of the quantizer: one rounding, also of a result that has no finite form.
+    The node's own cast is then that of the quantizer: one rounding, also of a result that has no finite form. One that
+    only rounds has the type that `bounds`, those of the result, need; they are no bounds of a result of constants that
+    are still to be rounded.
     """
-    types = _types_read(graph, node, context)
+    op = _only_reader(graph, node, context)
+    if isinstance(op, Round):
+        final = all(tensor.type is not None for tensor in _tensors(node.op))
+        return op.within(bounds()).uniform if final else None
+    types = _types_read(op)
     return types[0] if types and len(set(types)) == 1 else None
 
 
-def _types_read(graph: Graph, node: Node, context: Context) -> tuple[FixedType | None, ...] | None:
-    """The types that the only reader of the node casts its elements to, None for those that it does not read; None
-    where something else reads it, or several do."""
-    op = _only_reader(graph, node, context)
-    if op is None:
+def _types_read(op: Quantize | Round | Logic | None) -> tuple[FixedType | None, ...] | None:
+    """The types that the only reader of a node casts its elements to, None for those that it does not read; None
+    where it has none."""
+    if op is None or isinstance(op, Round):
         return None
     return op.types if isinstance(op, Quantize) else op.input_types
 
 
-def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Logic | None:
+def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Round | Logic | None:
     readers = graph.users[node.name]
     if len(readers) != 1 or node.name in graph.outputs or context.type_of(node, "result") is not None:
         return None
@@ -79,7 +87,13 @@ def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Logic
         return _only_reader(graph, readers[0], context)
     if isinstance(op, Logic):  # whose own result has a type of its own
         return op if len(readers[0].inputs) == 1 else None
-    return op if isinstance(op, Quantize) and given is None else None
+    return op if isinstance(op, Quantize | Round) and given is None else None
+
+
+def input_rounding(graph: Graph, node: Node, context: Context) -> Round | None:
+    """What alone reads an input, where it only rounds: the range of the input is then that of its data."""
+    op = _only_reader(graph, node, context)
+    return op if isinstance(op, Round) else None
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
@@ -88,7 +102,7 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
     With a type for each element it has the finest LSB, or half of it where they round to nearest, and all integer
     bits: truncation, wrapping and saturation in two steps are those of the second alone.
     """
-    read = _types_read(graph, node, context)
+    read = _types_read(_only_reader(graph, node, context))
     types = list(dict.fromkeys(of for of in read or () if of is not None))
     if read and len(set(read)) == 1:
         return read[0]

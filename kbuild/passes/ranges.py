@@ -12,6 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
+from kbuild.ops.round import Round
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
@@ -27,7 +28,7 @@ _PROBES = 4096  # values of the data that are looked at before all of them
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
-    its declared range, else fixed<16,6>.
+    its declared range, else fixed<16,6>; of a quantizer that only rounds, it has the LSB.
 
     An input of indices has the type that holds them all, whichever of them are in the data.
     """
@@ -40,6 +41,9 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     rows = _rows_read(graph, node)
     if rows is not None:
         return index_type(rows)
+    rounding = exactness.input_rounding(graph, node, context)
+    if rounding is not None:
+        return _rounded_type(rounding, node, context)
     data = context.calibration.get(node.name)
     if data is not None and data.size:
         return data_type(data)
@@ -47,6 +51,28 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
         low, high = context.ranges[node.name]
         return range_type(low, high, VALUE_WIDTH)
     return DEFAULT_INPUT
+
+
+def _rounded_type(rounding: Round, node: Node, context: Context) -> FixedType:
+    """Of an input that is only rounded: the LSB is that of the rounding, or that of the data where it is no finer; the
+    integer bits are those of the data, else of the declared range, else of fixed<16,6>. It saturates."""
+    fraction, data = rounding.finest, context.calibration.get(node.name)
+    mode = rounding.input_mode
+    if data is not None and data.size:
+        of = data_type(data)
+        on_grid = _on_grid(data, of.fraction)
+        if on_grid and of.fraction <= fraction:
+            return of
+        room = 1.0 if on_grid else MARGIN
+        low, high = float(data.min()) * room, float(data.max()) * room
+    elif node.name in context.ranges:
+        low, high = context.ranges[node.name]
+    else:
+        integer = DEFAULT_INPUT.integer
+        return FixedType(max(integer + fraction, 1), integer, True, mode, Overflow.SAT)
+    half = 0.5 if mode is Quantization.RND else 0.0
+    least, most = (math.floor(math.ldexp(end, fraction) + half) for end in (low, high))
+    return type_for(min(least, 0), max(most, 0), fraction).with_modes(mode, Overflow.SAT)
 
 
 def _rows_read(graph: Graph, node: Node) -> int | None:

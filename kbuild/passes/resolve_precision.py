@@ -8,7 +8,7 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
+from kbuild.ops.round import Round
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
@@ -131,7 +132,7 @@ def run(graph: Graph, context: Context) -> Graph:
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
-            declared = exactness.declared_type(graph, node, context)
+            declared = exactness.declared_type(graph, node, context, partial(node.op.interval, arguments))
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
@@ -143,7 +144,7 @@ def run(graph: Graph, context: Context) -> Graph:
 def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
     """Quantizers whose input already has their type do nothing."""
     for node in graph:
-        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize)
+        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize | Round)
         if repeated and graph[graph[node.name].inputs[0]].type == node.type:
             graph = graph.bypass(graph[node.name])
     return graph
@@ -295,6 +296,12 @@ def _quantize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return (op, op.infer_type(resolver.types)) if of is None else (Identity(), of)
 
 
+def _round(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """It becomes a quantizer that holds whatever there may be."""
+    assert isinstance(op, Round)
+    return _quantize(op.within(resolver.intervals[0]), resolver)
+
+
 def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Step)
     typed = replace(op.on(resolver.types[0]), values=resolver.factor(op.values, "values"))
@@ -326,6 +333,7 @@ def _with_states(graph: Graph) -> Graph:
 
 _RULES: dict[str, Rule] = {
     "quantize": _quantize,
+    "round": _round,
     "step": _step,
     "dense": _contraction,
     "conv": _contraction,
