@@ -14,7 +14,7 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, contains, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -142,11 +142,12 @@ def run(graph: Graph, context: Context) -> Graph:
 
 
 def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
-    """Quantizers whose input already has their type do nothing."""
+    """Quantizers whose input already has their range and LSB do nothing."""
     for node in graph:
-        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize | Round)
-        if repeated and graph[graph[node.name].inputs[0]].type == node.type:
-            graph = graph.bypass(graph[node.name])
+        if node.op.kind == "identity" and isinstance(before[node.name].op, Quantize | Round):
+            source, of = graph[graph[node.name].inputs[0]].fixed(), node.fixed()
+            if source.plain() == of.plain() and contains(of, source):  # of which SAT_SYM leaves one out
+                graph = graph.bypass(graph[node.name])
     return graph
 
 
