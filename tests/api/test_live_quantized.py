@@ -165,6 +165,8 @@ def test_settings_that_hgq_does_not_save_are_asked_for() -> None:
     x = keras.Input((3,))
     y = own.HQuantize(name="q")(x)
     model = keras.Model(x, own.HDenseBatchNorm(2, epsilon=0.25, center=False, name="d")(y))
+    neither = own.HDenseBatchNorm(2, center=False, scale=False, name="e")(y)
+    assert read_live(keras.Model(x, neither)).graph("m")["e"].op.kind == "dense"
     spec = read_live(model)
     (config,) = [layer.config for layer in spec.spec.layers if layer.name == "d"]
     assert (config["epsilon"], config["center"], config["scale"]) == (0.25, False, True)

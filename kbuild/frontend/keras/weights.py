@@ -65,7 +65,9 @@ def assigned(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str,
     """
     if len(stored) != len(names):
         raise UnsupportedModel(_count(path, names, len(stored)))
-    if _parts(path, names, stored) is not None:
+    # by order, too, since two that nobody reads may be called the same
+    in_order = [name.rpartition("/")[2] for name in stored] == list(names)
+    if in_order or _parts(path, names, stored) is not None:
         return {name: number for number, name in enumerate(names)}
     chosen = {name: _choose(path, name, stored) for name in names}
     if None in chosen.values():

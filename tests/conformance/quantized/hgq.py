@@ -74,7 +74,8 @@ def normalizing(s: QuantizedScript) -> dict[str, object]:
     """What HGQ does not save: its defaults where the model is to be read back."""
     if s.formats:
         return {}
-    return s.one({"epsilon": s.one(1e-3, 0.01)}, {"scale": False}, {"center": False})
+    neither = {"scale": False, "center": False}
+    return s.one({"epsilon": s.one(1e-3, 0.01)}, {"scale": False}, {"center": False}, neither)
 
 
 def convolution(class_name: str) -> Callable[..., Value]:
