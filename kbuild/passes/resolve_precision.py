@@ -146,7 +146,7 @@ def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
     for node in graph:
         if node.op.kind == "identity" and isinstance(before[node.name].op, Quantize | Round):
             source, of = graph[graph[node.name].inputs[0]].fixed(), node.fixed()
-            if source.plain() == of.plain() and contains(of, source):  # of which SAT_SYM leaves one out
+            if source == of or (source.plain() == of.plain() and contains(of, source)):  # SAT_SYM lacks one of them
                 graph = graph.bypass(graph[node.name])
     return graph
 
