@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.logic import Logic
 from kbuild.ops.quantize import Quantize
-from kbuild.ops.round import Round
 from kbuild.ops.step import Step
 from kbuild.passes.context import Context
+
+if TYPE_CHECKING:
+    from kbuild.ops.round import Round
 
 EXACT_WIDTH = 128  # bits of a value that is kept exact up to the next quantizer
 CONSTANT_WIDTH = 32  # bits of a scale or a slope that has no exact form of less: far below float32's own rounding
@@ -22,13 +25,14 @@ TABLE_SIZE = 1 << 14  # entries of a table whose values a quantizer rounds: one 
 _FLOOR = (Quantization.TRN, Quantization.RND)
 _KEEPERS = ("identity", "reshape", "transpose", "relu", "affine", "pad", "concatenate")
 _MOVES = ("identity", "reshape", "transpose")
+_QUANTIZERS = ("quantize", "round", "step")
 
 
 def is_exact(graph: Graph, context: Context) -> bool:
     """Whether results keep every bit: where the recipe says so, else where the model has quantizers of its own."""
     if context.bit_exact is not None:
         return context.bit_exact
-    return any(isinstance(node.op, Quantize | Round | Step) or any(t.type for t in _tensors(node.op)) for node in graph)
+    return any(node.op.kind in _QUANTIZERS or any(t.type for t in _tensors(node.op)) for node in graph)
 
 
 def _tensors(op: Op) -> list[Tensor]:
@@ -41,7 +45,7 @@ def is_quantized_later(graph: Graph, node: Node) -> bool:
     Then its last bits decide how it is rounded; elsewhere nobody would miss them.
     """
     readers = graph.users[node.name]
-    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Round | Step | Logic)]
+    through = [reader for reader in readers if reader.op.kind not in (*_QUANTIZERS, Logic.kind)]
     alone = bool(readers) and node.name not in graph.outputs
     return alone and all(reader.op.kind in _KEEPERS and is_quantized_later(graph, reader) for reader in through)
 
@@ -62,22 +66,32 @@ def declared_type(graph: Graph, node: Node, context: Context, bounds: Callable[[
     are still to be rounded.
     """
     op = _only_reader(graph, node, context)
-    if isinstance(op, Round):
+    rounding = _as_round(op)
+    if rounding is not None:
         final = all(tensor.type is not None for tensor in _tensors(node.op))
-        return op.within(bounds()).uniform if final else None
+        return rounding.within(bounds()).uniform if final else None
     types = _types_read(op)
     return types[0] if types and len(set(types)) == 1 else None
 
 
-def _types_read(op: Quantize | Round | Logic | None) -> tuple[FixedType | None, ...] | None:
+def _as_round(op: Op | None) -> Round | None:
+    if op is None or op.kind != "round":
+        return None
+    from kbuild.ops.round import Round  # few models need it
+
+    return op if isinstance(op, Round) else None
+
+
+def _types_read(op: Op | None) -> tuple[FixedType | None, ...] | None:
     """The types that the only reader of a node casts its elements to, None for those that it does not read; None
     where it has none."""
-    if op is None or isinstance(op, Round):
-        return None
-    return op.types if isinstance(op, Quantize) else op.input_types
+    if isinstance(op, Quantize):
+        return op.types
+    return op.input_types if isinstance(op, Logic) else None
 
 
-def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Round | Logic | None:
+def _only_reader(graph: Graph, node: Node, context: Context) -> Op | None:
+    """What alone reads a node, where it is a quantizer or traced logic and the recipe gives neither a type."""
     readers = graph.users[node.name]
     if len(readers) != 1 or node.name in graph.outputs or context.type_of(node, "result") is not None:
         return None
@@ -87,13 +101,12 @@ def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Round
         return _only_reader(graph, readers[0], context)
     if isinstance(op, Logic):  # whose own result has a type of its own
         return op if len(readers[0].inputs) == 1 else None
-    return op if isinstance(op, Quantize | Round) and given is None else None
+    return op if op.kind in ("quantize", "round") and given is None else None
 
 
 def input_rounding(graph: Graph, node: Node, context: Context) -> Round | None:
     """What alone reads an input, where it only rounds: the range of the input is then that of its data."""
-    op = _only_reader(graph, node, context)
-    return op if isinstance(op, Round) else None
+    return _as_round(_only_reader(graph, node, context))
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
-from kbuild.ops.round import Round
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
+
+if TYPE_CHECKING:
+    from kbuild.ops.round import Round
 
 DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
 MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little

@@ -25,7 +25,6 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
-from kbuild.ops.round import Round
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
@@ -144,7 +143,7 @@ def run(graph: Graph, context: Context) -> Graph:
 def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
     """Quantizers whose input already has their range and LSB do nothing."""
     for node in graph:
-        if node.op.kind == "identity" and isinstance(before[node.name].op, Quantize | Round):
+        if node.op.kind == "identity" and before[node.name].op.kind in ("quantize", "round"):
             source, of = graph[graph[node.name].inputs[0]].fixed(), node.fixed()
             if source == of or (source.plain() == of.plain() and contains(of, source)):  # SAT_SYM lacks one of them
                 graph = graph.bypass(graph[node.name])
@@ -297,12 +296,6 @@ def _quantize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return (op, op.infer_type(resolver.types)) if of is None else (Identity(), of)
 
 
-def _round(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
-    """It becomes a quantizer that holds whatever there may be."""
-    assert isinstance(op, Round)
-    return _quantize(op.within(resolver.intervals[0]), resolver)
-
-
 def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Step)
     typed = replace(op.on(resolver.types[0]), values=resolver.factor(op.values, "values"))
@@ -310,6 +303,14 @@ def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 
 # Modules of their own, of which most models need none.
+
+
+def _round(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """It becomes a quantizer that holds whatever there may be."""
+    from kbuild.ops.round import Round
+
+    assert isinstance(op, Round)
+    return _quantize(op.within(resolver.intervals[0]), resolver)
 
 
 def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
