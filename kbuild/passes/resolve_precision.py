@@ -8,13 +8,13 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, contains, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -131,7 +131,7 @@ def run(graph: Graph, context: Context) -> Graph:
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
-            declared = exactness.declared_type(graph, node, context)
+            declared = exactness.declared_type(graph, node, context, partial(node.op.interval, arguments))
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
@@ -142,11 +142,12 @@ def run(graph: Graph, context: Context) -> Graph:
 
 
 def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
-    """Quantizers whose input already has their type do nothing."""
+    """Quantizers whose input already has their range and LSB do nothing."""
     for node in graph:
-        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize)
-        if repeated and graph[graph[node.name].inputs[0]].type == node.type:
-            graph = graph.bypass(graph[node.name])
+        if node.op.kind == "identity" and before[node.name].op.kind in ("quantize", "round"):
+            source, of = graph[graph[node.name].inputs[0]].fixed(), node.fixed()
+            if source == of or (source.plain() == of.plain() and contains(of, source)):  # SAT_SYM lacks one of them
+                graph = graph.bypass(graph[node.name])
     return graph
 
 
@@ -313,6 +314,14 @@ def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 # Modules of their own, of which most models need none.
 
 
+def _round(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """It becomes a quantizer that holds whatever there may be."""
+    from kbuild.ops.round import Round
+
+    assert isinstance(op, Round)
+    return _quantize(op.within(resolver.intervals[0]), resolver)
+
+
 def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     from kbuild.passes.normalizing import resolved
 
@@ -335,6 +344,7 @@ def _with_states(graph: Graph) -> Graph:
 
 _RULES: dict[str, Rule] = {
     "quantize": _quantize,
+    "round": _round,
     "step": _step,
     "dense": _contraction,
     "conv": _contraction,
