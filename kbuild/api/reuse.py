@@ -11,9 +11,10 @@ from kbuild.flow.build import Build
 from kbuild.ir import Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.rnn import Recurrent
+from kbuild.ops.scan import Scan
 from kbuild.passes.context import Context
 from kbuild.passes.resolve_strategy import chosen
-from kbuild.passes.unrolled import legal_reuse_factors
+from kbuild.passes.unrolled import legal_reuse_factors, matrices
 
 _ORIGIN = "strict=False"
 Key = tuple[str, str]  # name of a layer, field of its rules
@@ -50,12 +51,11 @@ def _reuse_factors(node: Node, context: Context) -> Iterator[tuple[Key, int, set
     choice, op = chosen(node, context), node.op
     if choice is None:
         return
-    assert isinstance(op, Contraction | Recurrent)
-    shapes = [op.matrix_shape]
-    if isinstance(op, Recurrent):
-        shapes.append(op.recurrent_shape)
-    for field, reuse, shape in zip(("reuse_factor", "recurrent_reuse_factor"), choice.reuse, shapes, strict=False):
-        yield (node.layer.name, field), reuse.value, set(legal_reuse_factors(choice.strategy.value.lower(), *shape))
+    assert isinstance(op, Contraction | Recurrent | Scan)
+    for matrix in matrices(op, node, context.io_type):
+        field = "recurrent_reuse_factor" if matrix.recurrent else "reuse_factor"
+        legal = legal_reuse_factors(choice.strategy.value.lower(), matrix.terms, matrix.outputs)
+        yield (node.layer.name, field), choice.of(matrix).value, set(legal)
 
 
 def _with_reuse_factor(recipe: Recipe, layer: str, field: str, reuse: int) -> Recipe:

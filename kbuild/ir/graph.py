@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from kbuild.dataclass import dataclass, replace
@@ -72,6 +72,23 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+    def everywhere(self) -> Iterator[Node]:
+        """The nodes, each after those of the graph inside it."""
+        for node in self.nodes:
+            inner = node.op.inside()
+            if inner is not None:
+                yield from inner.everywhere()
+            yield node
+
+    def changed_inside(self, change: Callable[[Graph], Graph]) -> Graph:
+        """The same model with the graphs inside its operations changed."""
+        found = [(node, node.op.inside()) for node in self.nodes]
+        if all(inner is None for _, inner in found):
+            return self
+        return self.with_nodes(
+            node if inner is None else replace(node, op=node.op.with_inside(change(inner))) for node, inner in found
+        )
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]

@@ -9,6 +9,7 @@ from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
+from kbuild.ops.loop import Loop
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
@@ -30,9 +31,12 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
     settings = context.settings_of(node)
-    if settings is None or not isinstance(node.op, Contraction | Recurrent):
+    if settings is None or not isinstance(node.op, Contraction | Loop):
         return []
-    return _kernel_problems(node.op, name, backend, settings)
+    if isinstance(node.op, Loop) and not settings.static.value:
+        message = f"{name}: one cell computes all steps in turn; write true"
+        return [Problem(settings.static.place, settings.static.key, message)]
+    return _kernel_problems(node.op, name, backend, settings) if isinstance(node.op, Contraction | Recurrent) else []
 
 
 def _prints(backend: Backend, op: Op, io_type: str) -> bool:
@@ -65,9 +69,6 @@ def _kernel_problems(
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
     if isinstance(op, Conv):
         problems += _convolution_problems(op, settings, name)
-    if isinstance(op, Recurrent) and not settings.static.value:
-        message = f"{name}: one cell computes all steps in turn; write true"
-        problems.append(Problem(settings.static.place, settings.static.key, message))
     return problems
 
 

@@ -12,9 +12,10 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.pool import Pool
 from kbuild.ops.rnn import Recurrent
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import Softmax
 from kbuild.passes.context import Context
-from kbuild.passes.unrolled import Matrix, matrices
+from kbuild.passes.unrolled import Matrix, contractions, matrices
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -29,7 +30,7 @@ def run(graph: Graph, context: Context) -> Graph:
 def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Context) -> list[Problem]:
     name = f"layer {node.layer.name} ({node.layer.class_name})"
     beyond = f"at once, more than the {most} that {backend.name} unrolls"
-    if isinstance(node.op, Contraction | Recurrent):
+    if isinstance(node.op, Contraction | Recurrent | Scan):
         return [*_products(node, node.op, most, f"{name}: {{}} {beyond}", context),
                 *_registers(node, most, backend, context)]  # fmt: skip
     found = _operations(graph, node)
@@ -39,24 +40,31 @@ def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Co
 
 
 def _products(
-    node: Node, op: Contraction | Recurrent, most: int, message: str, context: Context
+    node: Node, op: Contraction | Recurrent | Scan, most: int, message: str, context: Context
 ) -> list[Problem]:
     """Constant matrices of which too much is unrolled: the strategy and the reuse factor that fit."""
     settings = context.settings_of(node)
-    found = matrices(op, node, context.io_type)
-    reuse = [op.reuse_factor, op.recurrent_reuse_factor] if isinstance(op, Recurrent) else [op.reuse_factor]
-    keys = ("ReuseFactor", "RecurrentReuseFactor")
     problems: list[Problem] = []
     given: list[Setting[int] | Setting[str]]
-    for matrix, factor, key in zip(found, reuse, keys, strict=False):
-        count = matrix.at_once(op.strategy, factor)
+    for matrix, strategy, factor in zip(matrices(op, node, context.io_type), *_chosen(op), strict=True):
+        count = matrix.at_once(strategy, factor)
         if count <= most or settings is None:
             continue
         text = message.format(f"{matrix.terms} x {matrix.outputs} products, {count} of them")
-        given = [settings.recurrent_reuse_factor if key != keys[0] else settings.reuse_factor, settings.strategy]
-        given = given if op.strategy == "resource" or settings.strategy.origin == DEFAULT else given[::-1]
+        given = [settings.recurrent_reuse_factor if matrix.recurrent else settings.reuse_factor, settings.strategy]
+        given = given if strategy == "resource" or settings.strategy.origin == DEFAULT else given[::-1]
+        key = "RecurrentReuseFactor" if matrix.recurrent else "ReuseFactor"
         problems.append(Problem(given[0].place, given[0].key, f"{text}; {_remedy(matrix, key, most)}"))
     return problems
+
+
+def _chosen(op: Contraction | Recurrent | Scan) -> tuple[list[str], list[int]]:
+    """Strategy and reuse factor of each matrix, in the order of `matrices`."""
+    if isinstance(op, Scan):
+        inside = [inner for _, inner, _ in contractions(op)]
+        return [inner.strategy for inner in inside], [inner.reuse_factor for inner in inside]
+    reuse = [op.reuse_factor, op.recurrent_reuse_factor] if isinstance(op, Recurrent) else [op.reuse_factor]
+    return [op.strategy] * len(reuse), reuse
 
 
 def _remedy(matrix: Matrix, key: str, most: int) -> str:

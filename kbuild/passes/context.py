@@ -65,7 +65,7 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
     """The layers of a graph fresh from the front end, with the precision variables of all their nodes."""
     found: dict[str, LayerInfo] = {}
     softmax = _softmax_readers(graph)
-    for node in graph:
+    for node in graph.everywhere():
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
         aliases = [*general_types(node.layer.class_name), *(("Softmax",) if node.op.kind == "softmax" else ())]

@@ -94,7 +94,7 @@ def inexact(before: Graph, after: Graph) -> Iterator[Inexact]:
     for node in after:
         arguments = [intervals[name] for name in node.inputs]
         if node.op.kind == "input":
-            intervals[node.name] = type_interval(node)
+            intervals[node.name] = type_interval(node, node.fixed())
             continue
         sources = [Source(after[name], interval) for name, interval in zip(node.inputs, arguments, strict=True)]
         found = _of_node(before[node.name].op, node, sources, is_rounded_by_model(before, node))

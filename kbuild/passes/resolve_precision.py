@@ -121,13 +121,24 @@ def run(graph: Graph, context: Context) -> Graph:
     def ranges() -> Mapping[str, Span]:
         return observed(_with_states(graph), types, context)
 
+    given = {node.name: (types[node.name], type_interval(node, types[node.name])) for node in graph.inputs}
+    return resolved(graph, given, context, ranges, exactness.is_exact(graph, context))
+
+
+def resolved(
+    graph: Graph,
+    inputs: Mapping[str, tuple[FixedType, Interval]],
+    context: Context,
+    ranges: Callable[[], Mapping[str, Span]],
+    exact: bool,
+) -> Graph:
+    """A graph, which may be one inside another, whose inputs have these types and bounds, with types everywhere."""
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
-    exact = exactness.is_exact(graph, context)
     for node in graph:
         if node.op.kind == "input":
-            resolved = replace(node, type=types[node.name])
-            sound = type_interval(resolved)
+            of, sound = inputs[node.name]
+            typed = replace(node, type=of)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
@@ -135,8 +146,8 @@ def run(graph: Graph, context: Context) -> Graph:
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
-            resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
-        done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
+            typed, sound = replace(node, op=op, type=of), resolver.interval_of(op)
+        done[node.name], intervals[node.name] = typed, after_cast(sound, of)
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 
 
@@ -316,6 +327,12 @@ def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return resolved(op, resolver)
 
 
+def _scan(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.steps import resolved
+
+    return resolved(op, resolver)
+
+
 def _with_states(graph: Graph) -> Graph:
     if not any(_RULES.get(node.op.kind) is _recurrent for node in graph):
         return graph
@@ -340,6 +357,7 @@ _RULES: dict[str, Rule] = {
     "simple_rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,
+    "scan": _scan,
 }
 
 
@@ -354,9 +372,9 @@ def _span(interval: Interval) -> Span:
     return float(interval.low.min(initial=0.0)), float(interval.high.max(initial=0.0))
 
 
-def type_interval(node: Node) -> Interval:
-    """Bounds of any value of the node's type."""
-    low, high = (float(end) for end in node.fixed().range)
+def type_interval(node: Node, of: FixedType) -> Interval:
+    """Bounds of any value of the node in this type."""
+    low, high = (float(end) for end in of.range)
     return Interval(np.full(node.shape, low), np.full(node.shape, high))
 
 

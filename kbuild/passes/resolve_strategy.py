@@ -16,18 +16,24 @@ from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
 from kbuild.ops.rnn import Recurrent
+from kbuild.ops.scan import Scan
 from kbuild.passes.context import Context
-from kbuild.passes.unrolled import legal_reuse_factors, matrices
+from kbuild.passes.unrolled import Matrix, contractions, legal_reuse_factors, matrices
 
 SHOWN = 8  # legal values listed on each side of an illegal one
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How the products of a node are computed; `reuse` for each of its matrices."""
+    """How the products of a node are computed, with the reuse factors of its matrices."""
 
     strategy: Setting[str]
-    reuse: tuple[Setting[int], ...]
+    reuse: Setting[int]
+    recurrent: Setting[int]
+
+    def of(self, matrix: Matrix) -> Setting[int]:
+        """The reuse factor of a matrix of the node."""
+        return self.recurrent if matrix.recurrent else self.reuse
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -44,53 +50,67 @@ def as_chosen(graph: Graph, context: Context) -> dict[str, LayerSettings]:
     for node in graph:
         settings, choice = found.get(node.layer.name), chosen(node, context)
         if settings is not None and choice is not None and choice.strategy.value != settings.strategy.value:
-            settings = replace(settings, strategy=choice.strategy, reuse_factor=choice.reuse[0])
-            found[node.layer.name] = replace(settings, recurrent_reuse_factor=choice.reuse[-1])
+            found[node.layer.name] = replace(settings, strategy=choice.strategy, reuse_factor=choice.reuse,
+                                             recurrent_reuse_factor=choice.recurrent)  # fmt: skip
     return found
 
 
 def chosen(node: Node, context: Context) -> Choice | None:
     """The strategy and reuse factors of a node with constant matrices; None for any other, or one without settings."""
     settings, op = context.settings_of(node), node.op
-    if settings is None or not isinstance(op, Contraction | Recurrent):
+    if settings is None or not isinstance(op, Contraction | Recurrent | Scan):
         return None
-    reuse: tuple[Setting[int], ...] = (settings.reuse_factor,)
-    reuse = (*reuse, settings.recurrent_reuse_factor) if isinstance(op, Recurrent) else reuse
-    asked = Choice(settings.strategy, reuse)
+    asked = Choice(settings.strategy, settings.reuse_factor, settings.recurrent_reuse_factor)
     backend = find_backend(context.backend)
     most = backend.limits.get("unroll") if backend else None
     if isinstance(op, Conv):
         op = replace(op, parallelization_factor=settings.parallelization_factor.value)
     found = matrices(op, node, context.io_type)
     strategy = settings.strategy.value.lower()
-    if settings.strategy.origin != DEFAULT or most is None or max(m.at_once(strategy, 1) for m in found) <= most:
+    largest = max((m.at_once(strategy, 1) for m in found), default=0)
+    if settings.strategy.origin != DEFAULT or most is None or largest <= most:
         return asked
     origin = f"unroll limit of {context.backend}"
-    fitted = []
-    for matrix, given in zip(found, reuse, strict=True):
-        fitting = matrix.fitting(most)
-        if (given.value != 1 and given.value not in fitting) or not fitting:
-            return asked  # which is refused
-        fitted.append(given if given.value in fitting else replace(given, value=fitting[0], origin=origin))
-    return Choice(Setting("Resource", origin), tuple(fitted))
+    fitted: dict[bool, Setting[int]] = {False: asked.reuse, True: asked.reuse}
+    for recurrent in (False, True):
+        own = [matrix for matrix in found if matrix.recurrent is recurrent]
+        if own:
+            given = asked.of(own[0])
+            fitting = sorted(set.intersection(*(set(matrix.fitting(most)) for matrix in own)))
+            if (given.value != 1 and given.value not in fitting) or not fitting:
+                return asked  # which is refused
+            changed = replace(given, value=fitting[0], origin=origin) if given.value not in fitting else given
+            fitted[recurrent] = changed
+            fitted[True] = changed
+    return Choice(Setting("Resource", origin), fitted[False], fitted[True])
 
 
 def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
     choice, op = chosen(node, context), node.op
     if choice is None:
         return node
-    strategy, reuse = choice.strategy.value, choice.reuse
-    if isinstance(op, Recurrent):
-        problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
-        whose = f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}"
-        problems += _illegal(strategy, reuse[1], op.recurrent_shape, whose)
-        made = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value,
-                       recurrent_reuse_factor=reuse[1].value)  # fmt: skip
-        return replace(node, op=made)
-    assert isinstance(op, Contraction)
-    problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
-    op = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value)
-    return replace(node, op=_in_parallel(node, op, context, problems) if isinstance(op, Conv) else op)
+    strategy = choice.strategy.value
+    assert isinstance(op, Contraction | Recurrent | Scan)
+    for matrix in matrices(op, node, context.io_type):
+        whose = f"the layer {node.layer.name}"
+        if matrix.recurrent:
+            whose = f"the recurrent weights, which RecurrentReuseFactor is for, of {whose}"
+        problems += _illegal(strategy, choice.of(matrix), (matrix.terms, matrix.outputs), whose)
+    if isinstance(op, Scan):
+        factors = {inner.name: choice.recurrent if its else choice.reuse for inner, _, its in contractions(op)}
+        body = op.body.with_nodes(
+            _with(inner, strategy, factors[inner.name]) if inner.name in factors else inner for inner in op.body
+        )
+        return replace(node, op=op.with_inside(body))
+    made = _with(node, strategy, choice.reuse)
+    if isinstance(made.op, Recurrent):
+        return replace(made, op=replace(made.op, recurrent_reuse_factor=choice.recurrent.value))
+    return replace(made, op=_in_parallel(made, made.op, context, problems)) if isinstance(made.op, Conv) else made
+
+
+def _with(node: Node, strategy: str, reuse: Setting[int]) -> Node:
+    assert isinstance(node.op, Contraction | Recurrent)
+    return replace(node, op=replace(node.op, strategy=strategy.lower(), reuse_factor=reuse.value))
 
 
 def _in_parallel(node: Node, op: Conv, context: Context, problems: list[Problem]) -> Conv:
