@@ -32,6 +32,14 @@ class Node:
     layer: Layer
     type: FixedType | None = None
 
+    def everywhere(self) -> Iterator[Node]:
+        """The nodes of the graph inside it, but for its inputs, which are no values of their own, and the node."""
+        inside = self.op.inside()
+        for node in inside.nodes if inside is not None else ():
+            if node.op.kind != "input":
+                yield from node.everywhere()
+        yield self
+
     def fixed(self) -> FixedType:
         """The type of a value that must have one by now."""
         if self.type is None:
@@ -74,12 +82,9 @@ class Graph:
         return iter(self.nodes)
 
     def everywhere(self) -> Iterator[Node]:
-        """The nodes, each after those of the graph inside it."""
+        """The nodes, each after those inside it."""
         for node in self.nodes:
-            inner = node.op.inside()
-            if inner is not None:
-                yield from inner.everywhere()
-            yield node
+            yield from node.everywhere()
 
     def changed_inside(self, change: Callable[[Graph], Graph]) -> Graph:
         """The same model with the graphs inside its operations changed."""

@@ -1,4 +1,4 @@
-"""Kernel calls of recurrent cells and of other loops. Nodes that return different states of one computation share it."""
+"""Kernel calls of recurrent cells and other loops. Nodes that return different states of one computation share it."""
 
 from __future__ import annotations
 
