@@ -446,7 +446,7 @@ def _add_loop(b: Builder, op: Loop, x: Node) -> None:
         b.add(further, inputs)
 
 
-def _scan(b: Builder) -> None:
+def add_scan(b: Builder) -> None:
     """A loop over steps of random operations; every next state is a vector of sums."""
     x = b.pick(lambda node: _small(node, (2,)))
     if x is None:
@@ -532,7 +532,7 @@ SPATIAL: dict[str, Callable[[Builder], None]] = {
 }  # fmt: skip
 SEQUENCE: dict[str, Callable[[Builder], None]] = {
     "simple_rnn": _recurrent(SimpleRnn), "lstm": _recurrent(Lstm), "gru": _recurrent(Gru),
-    "normalize": _normalize, "einsum": _einsum, "gather": _gather, "scan": _scan,
+    "normalize": _normalize, "einsum": _einsum, "gather": _gather, "scan": add_scan,
 }  # fmt: skip
 
 

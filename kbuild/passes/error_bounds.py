@@ -154,9 +154,13 @@ def _cast(node: Node, types: list[FixedType]) -> float:
 
 
 def _states(op: Scan) -> float:
-    """What the casts to the types of the states may change in one step."""
+    """What the casts to the types of the states may change in one step.
+
+    A type that truncates holds all that so many steps add up to (`passes/steps.py`).
+    """
     pairs = [(after.fixed(), before.fixed()) for after, before in zip(op.after, op.before, strict=True)]
-    return max((float(to.lsb) for of, to in pairs if to.fraction < of.fraction), default=0.0)
+    rounded = [to for of, to in pairs if to.fraction < of.fraction and to.quantization not in _FLOOR]
+    return max((float(to.lsb) / 2 for to in rounded), default=0.0)
 
 
 def _lost(original: Tensor | None, made: Tensor | None) -> FloatArray:

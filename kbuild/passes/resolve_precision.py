@@ -7,7 +7,7 @@ value can leave the range, and saturates otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 
 import numpy as np
@@ -31,7 +31,7 @@ from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
-from kbuild.passes.tables import Span, lut_table
+from kbuild.passes.tables import TABLE_WIDTH, Span, lut_table
 
 _FIRST = 1 << 12
 
@@ -131,8 +131,12 @@ def resolved(
     context: Context,
     ranges: Callable[[], Mapping[str, Span]],
     exact: bool,
+    rounded: Collection[str] = (),
 ) -> Graph:
-    """A graph, which may be one inside another, whose inputs have these types and bounds, with types everywhere."""
+    """A graph, which may be one inside another, whose inputs have these types and bounds, with types everywhere.
+
+    rounded: names of outputs that only quantizers read.
+    """
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
     for node in graph:
@@ -143,7 +147,7 @@ def resolved(
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
             declared = exactness.declared_type(graph, node, context)
-            fine = exactness.is_quantized_later(graph, node)
+            fine = node.name in rounded or exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
             typed, sound = replace(node, op=op, type=of), resolver.interval_of(op)
@@ -271,9 +275,10 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     span = _span(resolver.intervals[0])
     given, size = resolver.given("table"), resolver.table_size
     declared = resolver.declared if given is None else None
-    if resolver.exact and resolver.fine and size is None:
-        size = exactness.TABLE_SIZE
-    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
+    width = TABLE_WIDTH
+    if resolver.exact and resolver.fine:
+        size, width = size or exactness.TABLE_SIZE, exactness.CONSTANT_WIDTH
+    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None, width)
     if declared is not None and typed.shift > 0 and resolver.table_size is None:
         from kbuild.passes.quantized_functions import steps_of  # few models need it
 
