@@ -1,4 +1,4 @@
-"""Spell out the steps of a `scan`, one after the other, for a backend that has no loop over them."""
+"""Spell out the steps of a `scan`, one after the other, for a backend that prints one pipeline."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from kbuild.passes.context import Context
 
 
 def run(graph: Graph, context: Context) -> Graph:
-    """The graph itself, or one in which every step has nodes of its own: a design without a loop takes a new sample in
-    every cycle."""
+    """The graph itself, or the one with every step where a pipeline takes a new sample in every cycle: no cell, as
+    nothing else, is used twice for a sample."""
     if not any(isinstance(node.op, Scan) for node in graph):
         return graph
-    if load_backend(context.backend).supports(Scan.kind, context.io_type):
-        return graph
+    return spelled_out(graph) if load_backend(context.backend).reuse_factor == "1" else graph
+
+
+def spelled_out(graph: Graph) -> Graph:
+    """The graph in which every step has nodes of its own; new nodes have no types."""
     taken = {node.name.lower() for node in graph.everywhere()}
     made: dict[tuple[Op, tuple[str, ...]], _Repeated] = {}
     nodes: list[Node] = []
