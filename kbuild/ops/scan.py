@@ -13,7 +13,7 @@ from kbuild.ir import Evaluation, Graph, Interval, Node, OverflowCount, Shape, v
 from kbuild.ops import bounds
 from kbuild.ops.casting import recast_into
 from kbuild.ops.loop import Loop
-from kbuild.ops.walk import compute_float, counting, prepared, walk
+from kbuild.ops.walk import Array, compute_float, counting, prepared, walk
 
 Floats = tuple[FloatArray, ...]
 
@@ -78,7 +78,7 @@ class Scan(Loop):
         if shapes[0][1:] != self.element.shape:
             raise ValueError(f"the body takes elements of shape {self.element.shape}, not {shapes[0][1:]}")
 
-    def _given(self, x: FloatArray | IntArray, states: Sequence[IntArray | FloatArray]) -> Mapping[str, IntArray]:
+    def _given(self, x: Array, states: Sequence[Array]) -> Mapping[str, Array]:
         return {node.name: value for node, value in zip(self.body.inputs, (x, *states), strict=True)}
 
     # ---- integers

@@ -21,12 +21,11 @@ def walk(graph: Graph, inputs: Mapping[str, Array], compute: Compute) -> Iterato
     inputs: the values of the nodes of op `input`. What is computed once for all samples, a constant, is repeated.
     """
     last = {name: node.name for node in graph for name in node.inputs}
-    samples = 0
+    samples = next((len(values) for values in inputs.values()), 0)
     alive: dict[str, Array] = {}
     for node in graph:
         if node.op.kind == "input":
             value = inputs[node.name]
-            samples = len(value)
         else:
             value = compute(node, [alive[name] for name in node.inputs])
             value = value if len(value) == samples else np.broadcast_to(value, (samples, *value.shape[1:]))
