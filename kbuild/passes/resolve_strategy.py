@@ -71,18 +71,21 @@ def chosen(node: Node, context: Context) -> Choice | None:
     if settings.strategy.origin != DEFAULT or most is None or largest <= most:
         return asked
     origin = f"unroll limit of {context.backend}"
-    fitted: dict[bool, Setting[int]] = {False: asked.reuse, True: asked.reuse}
-    for recurrent in (False, True):
-        own = [matrix for matrix in found if matrix.recurrent is recurrent]
-        if own:
-            given = asked.of(own[0])
-            fitting = sorted(set.intersection(*(set(matrix.fitting(most)) for matrix in own)))
-            if (given.value != 1 and given.value not in fitting) or not fitting:
-                return asked  # which is refused
-            changed = replace(given, value=fitting[0], origin=origin) if given.value not in fitting else given
-            fitted[recurrent] = changed
-            fitted[True] = changed
-    return Choice(Setting("Resource", origin), fitted[False], fitted[True])
+    recurrent = [matrix for matrix in found if matrix.recurrent]
+    reuse = _fitted(asked.reuse, [matrix for matrix in found if not matrix.recurrent], most, origin)
+    further = _fitted(asked.recurrent, recurrent, most, origin) if recurrent else reuse
+    if reuse is None or further is None:
+        return asked  # which is refused
+    return Choice(Setting("Resource", origin), reuse, further)
+
+
+def _fitted(given: Setting[int], found: list[Matrix], most: int, origin: str) -> Setting[int] | None:
+    """The reuse factor itself where it fits all the matrices, the least that does where it is 1, or None."""
+    fitting = [set(matrix.fitting(most)) for matrix in found]
+    if all(given.value in each for each in fitting):
+        return given
+    common = set.intersection(*fitting)
+    return replace(given, value=min(common), origin=origin) if common and given.value == 1 else None
 
 
 def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
