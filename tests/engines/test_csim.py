@@ -44,6 +44,7 @@ from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent, SimpleRnn
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
@@ -148,6 +149,10 @@ def test_the_random_sequence_graphs_have_everything() -> None:
     assert {op.strategy for _, _, op in cells} == {*STRATEGIES}
     assert any(op.reuse_factor > 1 for _, _, op in cells) and any(op.recurrent_reuse_factor > 1 for _, _, op in cells)
     assert {op.activation for _, _, op in cells} == {*ACTIVATIONS}
+    loops = [op for op in ops if isinstance(op, Scan)]
+    assert {op.return_sequences for op in loops} == {op.go_backwards for op in loops} == {True, False}
+    assert {len(op.before) for op in loops} >= {1, 2}
+    assert {node.op.kind for op in loops for node in op.body} >= {*MAKERS}
     assert {len(node.inputs) for _, node, _ in cells} == {1, 2, 3}
     assert {op.reset_after for _, _, op in cells if isinstance(op, Gru)} == {True, False}
     assert {op.output for _, _, op in cells if isinstance(op, Lstm)} == {0, 1}
