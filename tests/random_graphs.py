@@ -532,30 +532,31 @@ SPATIAL: dict[str, Callable[[Builder], None]] = {
 }  # fmt: skip
 SEQUENCE: dict[str, Callable[[Builder], None]] = {
     "simple_rnn": _recurrent(SimpleRnn), "lstm": _recurrent(Lstm), "gru": _recurrent(Gru),
-    "normalize": _normalize, "einsum": _einsum, "gather": _gather, "scan": add_scan,
+    "normalize": _normalize, "einsum": _einsum, "gather": _gather,
 }  # fmt: skip
+LOOPS: dict[str, Callable[[Builder], None]] = {"scan": add_scan}
 
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
                  widths: tuple[int, int] = NARROW, strategies: Sequence[str] = STRATEGIES,
-                 inputs: int = 3, spatial: bool = False, sequence: bool = False) -> Graph:
+                 inputs: int = 3, spatial: bool = False, sequence: bool = False, loops: bool = False) -> Graph:
     """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
 
     spatial: with the ops of images, more often than others, and inputs of more axes. sequence: with recurrent cells,
-    normalizations and products of values, more often than others.
+    normalizations and products of values, more often than others. loops: with loops over steps of random operations.
     """
     b = Builder(np.random.default_rng(seed), widths, strategies)
     for _ in range(inputs):
         b.add(Input(b.shape()))
-    makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {})
+    makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {}) | (LOOPS if loops else {})
     names = sorted(makers if kinds is None else kinds)
     if spatial:
         for rank in (2, 3, 4):
             b.add(Input(tuple(int(n) for n in b.rng.integers(1, 8 - rank, size=rank))))
         names += [*["conv", "pool"] * 4, *SPATIAL]
-    if sequence:
+    if sequence or loops:
         b.nodes += [Node(f"step{n}", Input((n, 3)), (), (n, 3), Layer(f"step{n}", "input"), b.type()) for n in (1, 4)]
-        names += [*SEQUENCE] * 3
+        names += [*SEQUENCE] * 3 * sequence + [*LOOPS] * 6 * loops
     while len(b.nodes) < nodes:
         makers[names[b.rng.integers(len(names))]](b)
     read = {name for node in b.nodes for name in node.inputs}

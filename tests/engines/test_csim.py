@@ -53,6 +53,7 @@ SAMPLES = 60
 GRAPHS = [(seed, NARROW) for seed in range(5)] + [(seed, ANY) for seed in range(100, 102)]
 SPATIAL_GRAPHS = [(seed, NARROW) for seed in range(200, 203)] + [(300, ANY)]
 SEQUENCE_GRAPHS = [(seed, NARROW) for seed in range(400, 403)] + [(403, ANY)]
+LOOP_GRAPHS = [(31, NARROW), (38, ANY)]
 NODES = 50
 
 
@@ -88,6 +89,17 @@ def test_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Pa
 @pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(3000, 3020) for w in (NARROW, ANY)])
 def test_more_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
     assert_every_node_equal(random_graph(seed, 50, widths=widths, sequence=True), tmp_path, 12)
+
+
+@pytest.mark.parametrize(("seed", "widths"), LOOP_GRAPHS)
+def test_random_loops(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 20, widths=widths, loops=True), tmp_path, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(4000, 4012) for w in (NARROW, ANY)])
+def test_more_random_loops(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 24, widths=widths, loops=True), tmp_path, 12)
 
 
 @pytest.mark.slow
@@ -137,6 +149,15 @@ def test_the_random_spatial_graphs_have_everything() -> None:
     assert reduced == {"sum", "mean", "max", "min"}
 
 
+def test_the_random_loops_have_everything() -> None:
+    graphs = [random_graph(seed, 20, widths=widths, loops=True) for seed, widths in LOOP_GRAPHS]
+    pairs = [(node, node.op) for graph in graphs for node in graph if isinstance(node.op, Scan)]
+    assert {op.return_sequences for _, op in pairs} == {op.go_backwards for _, op in pairs} == {True, False}
+    assert {len(op.before) for _, op in pairs} >= {1, 2}
+    assert {len(node.inputs) > 1 for node, _ in pairs} == {True, False}
+    assert {inner.op.kind for _, op in pairs for inner in op.body} >= {*MAKERS}
+
+
 def test_the_random_sequence_graphs_have_everything() -> None:
     pairs = [(graph, node) for seed, widths in SEQUENCE_GRAPHS
              for graph in [random_graph(seed, 34, widths=widths, sequence=True)] for node in graph]
@@ -149,10 +170,6 @@ def test_the_random_sequence_graphs_have_everything() -> None:
     assert {op.strategy for _, _, op in cells} == {*STRATEGIES}
     assert any(op.reuse_factor > 1 for _, _, op in cells) and any(op.recurrent_reuse_factor > 1 for _, _, op in cells)
     assert {op.activation for _, _, op in cells} == {*ACTIVATIONS}
-    loops = [op for op in ops if isinstance(op, Scan)]
-    assert {op.return_sequences for op in loops} == {op.go_backwards for op in loops} == {True, False}
-    assert {len(op.before) for op in loops} >= {1, 2}
-    assert {node.op.kind for op in loops for node in op.body} >= {*MAKERS}
     assert {len(node.inputs) for _, node, _ in cells} == {1, 2, 3}
     assert {op.reset_after for _, _, op in cells if isinstance(op, Gru)} == {True, False}
     assert {op.output for _, _, op in cells if isinstance(op, Lstm)} == {0, 1}

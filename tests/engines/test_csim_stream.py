@@ -28,7 +28,7 @@ from kbuild.ops.transpose import Transpose
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
 OF = FixedType(12, 5)
-GRAPHS = [(7, ANY, True), (21, NARROW, True), (11, NARROW, False)]
+GRAPHS = [(0, ANY, True), (2, NARROW, True), (11, NARROW, False)]
 NODES = 26
 
 
@@ -54,6 +54,17 @@ def assert_every_node_equal(graph: Graph, folder: Path, samples: int = 8) -> Str
 @pytest.mark.parametrize(("seed", "widths", "more"), GRAPHS)
 def test_random_graphs(seed: int, widths: tuple[int, int], more: bool, tmp_path: Path) -> None:
     assert_every_node_equal(random_graph(seed, NODES, widths=widths, spatial=more, sequence=more), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_random_loops(seed: int, tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 16, loops=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 215))
+def test_more_random_loops(seed: int, tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 20, widths=ANY if seed % 4 == 3 else NARROW, loops=True), tmp_path)
 
 
 @pytest.mark.slow
