@@ -26,7 +26,7 @@ def is_exact(graph: Graph, context: Context) -> bool:
     if context.bit_exact is not None:
         return context.bit_exact
     ops = [node.op for node in graph.everywhere()]
-    return any(isinstance(op, Quantize | Step) or any(t.type for t in _tensors(op)) for op in ops)
+    return any(isinstance(op, Quantize) or any(t.type for t in _tensors(op)) for op in ops)
 
 
 def _tensors(op: Op) -> list[Tensor]:
