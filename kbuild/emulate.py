@@ -9,7 +9,8 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray, IntArray, from_float
-from kbuild.ir import Evaluation, Graph, Node, OverflowCount
+from kbuild.ir import Graph, Node, OverflowCount
+from kbuild.ops.walk import Compute, compute_float, counting, prepared, walk
 from kbuild.parallel import mapped
 
 CHUNK_ELEMENTS = 1 << 18  # values of the widest layer at once: few calls, and what stays in the shared cache
@@ -55,12 +56,13 @@ def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | No
     """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
     kept = set(graph.outputs if keep is None else keep)
     _keep_freed_memory()
-    evaluations = {node.name: _prepared(graph, node) for node in graph if node.op.kind != "input"}
+    evaluations = prepared(graph)
 
     def part(chunk: Mapping[str, IntArray]) -> Run:
-        counts = {node.name: OverflowCount() for node in graph}
-        values = {name: value for name, value in _values(graph, evaluations, chunk, counts) if name in kept}
-        return Run(values, {node.name: node.overflows(counts[node.name]) for node in graph})
+        overflows = {node.name: OverflowCount() for node in graph}
+        compute = counting(evaluations, overflows, len(next(iter(chunk.values()))))
+        values = {name: value for name, value in walk(graph, chunk, compute) if name in kept}
+        return Run(values, {node.name: node.overflows(overflows[node.name]) for node in graph})
 
     parts = mapped(part, list(chunks(graph, inputs)))
     if len(parts) == 1:
@@ -88,37 +90,6 @@ def _keep_freed_memory() -> None:
     np.empty((1 << 25) - (1 << 16), np.uint8)
 
 
-def _prepared(graph: Graph, node: Node) -> Evaluation:
-    return node.op.prepared([graph[name].fixed() for name in node.inputs], node.fixed())
-
-
-def _values(
-    graph: Graph,
-    evaluations: Mapping[str, Evaluation],
-    inputs: Mapping[str, IntArray],
-    overflows: Mapping[str, OverflowCount],
-) -> Iterator[tuple[str, IntArray]]:
-    """Values in order; each is dropped after its last reader."""
-    last = {name: node.name for node in graph for name in node.inputs}
-    samples = len(next(iter(inputs.values())))
-    alive: dict[str, IntArray] = {}
-    for node in graph:
-        if node.op.kind == "input":
-            value = inputs[node.name]
-        else:
-            arguments = [alive[name] for name in node.inputs]
-            value = evaluations[node.name](arguments, overflows[node.name])
-            if len(value) != samples:  # a constant, which overflows in every sample as it does in one
-                count = overflows[node.name]
-                count.add(count.inside * (samples - 1), count.results * (samples - 1))
-                value = np.broadcast_to(value, (samples, *value.shape[1:]))
-        yield node.name, value
-        alive[node.name] = value
-        for name in {*node.inputs, node.name}:
-            if last.get(name, name) == node.name and name in alive:
-                del alive[name]
-
-
 def run_float(
     graph: Graph, inputs: Mapping[str, FloatArray], keep: Collection[str] | None = None
 ) -> dict[str, FloatArray]:
@@ -127,20 +98,8 @@ def run_float(
     return {name: value for name, value in float_values(graph, inputs) if name in kept}
 
 
-def float_values(graph: Graph, inputs: Mapping[str, FloatArray]) -> Iterator[tuple[str, FloatArray]]:
+def float_values(
+    graph: Graph, inputs: Mapping[str, FloatArray], compute: Compute = compute_float
+) -> Iterator[tuple[str, FloatArray]]:
     """Name and float64 value of each node in order; a value is dropped after its last reader."""
-    values: dict[str, FloatArray] = {}
-    last = {name: node.name for node in graph for name in node.inputs}
-    samples = 0
-    for node in graph:
-        if node.op.kind == "input":
-            value = _shaped(node, inputs)
-            samples = len(value)
-        else:
-            value = node.op.eval_float([values[name] for name in node.inputs])
-            value = value if len(value) == samples else np.broadcast_to(value, (samples, *value.shape[1:]))
-        yield node.name, value
-        values[node.name] = value
-        for name in {*node.inputs, node.name}:
-            if last.get(name, name) == node.name:
-                values.pop(name, None)
+    return walk(graph, {node.name: _shaped(node, inputs) for node in graph.inputs}, compute)

@@ -31,10 +31,12 @@ from kbuild.ops.merge import Merge
 from kbuild.ops.normalize import Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import Pool
+from kbuild.ops.quantize import Quantize
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.rnn import SimpleRnn
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.transpose import Transpose
 
@@ -129,6 +131,10 @@ def sequences() -> Graph:
         b.add(Gru(**weights(3), **table, **gate, **types, reset_after=reset_after, go_backwards=True,
                   recurrent_bias=b.tensor((9,), OF),
                   strategy="unrolled" if reset_after else "distributed_arithmetic"), [x, start], OF)
+    for given in ([x], [x, start, start]):  # the second one's states are returned, too
+        loop = scan(f"inside{len(b.nodes)}_", "resource" if len(given) > 1 else "distributed_arithmetic")
+        b.add(loop, given, OF)
+        b.add(replace(loop, output=1, return_sequences=True, flip=True, go_backwards=len(given) > 1), given, OF)
     for statistic in ("variance", "mean_square", "sum_square"):
         b.add(Normalize(axes=(0,), statistic=statistic, scale=b.tensor((3, 1), OF), table=b.tensor((12,), OF),
                         table_shift=8, accum=b.type(), guard=4), [steps], OF)
@@ -141,6 +147,19 @@ def sequences() -> Graph:
     b.add(Gather(b.tensor((5, 2), OF)), [steps], OF)
     read = {name for node in b.nodes for name in node.inputs}
     return verify(Graph("sequences", tuple(b.nodes), tuple(n.name for n in b.nodes if n.name not in read)))
+
+
+def scan(prefix: str, strategy: str) -> Scan:
+    """A loop over steps of an element of two features and two states of three."""
+    b = Builder(np.random.default_rng(9), prefix=prefix)
+    element, first, second = (b.add(Input((size,)), type=OF) for size in (2, 3, 3))
+    sums = b.add(Dense(b.tensor((2, 3), OF), b.tensor((3,), OF), OF, strategy), [element])
+    further = b.add(Dense(b.tensor((3, 3), OF), None, OF, strategy, 3 if strategy == "resource" else 1), [first])
+    gate = b.add(Lut("tanh", (), b.tensor((16,), OF), -700, 6), [b.add(Merge("add"), [sums, further])])
+    rounded = b.add(Quantize((FixedType(5, 2), None), Tensor(np.array([0, 1, 0]), FixedType(2, 2))), [second])
+    carry = b.add(Merge("multiply"), [gate, rounded])
+    hidden = b.add(Merge("subtract"), [b.add(Pad(((-1, 1),)), [gate]), carry])
+    return Scan(body=Graph("inside", tuple(b.nodes), (hidden.name, carry.name)))
 
 
 def write(graph: Graph, folder: Path, target: Target = TARGET, samples: int = 20) -> dict[str, IntArray]:

@@ -26,6 +26,7 @@ from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.interpolate import Interpolate
+from kbuild.ops.loop import Loop
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import KINDS, Merge
@@ -41,6 +42,7 @@ from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import Recurrent, SimpleRnn
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 from kbuild.ops.step import Step
 from kbuild.ops.transpose import Transpose
@@ -60,6 +62,7 @@ class Builder:
     widths: tuple[int, int] = NARROW
     strategies: Sequence[str] = STRATEGIES
     nodes: list[Node] = field(default_factory=list)
+    prefix: str = ""  # of the names of nodes
 
     def type(self, modes: bool = True) -> FixedType:
         """A type of any width, sign and position of the point; mostly of common widths."""
@@ -85,7 +88,7 @@ class Builder:
     def add(self, op: Op, inputs: Sequence[Node] = (), type: FixedType | None = None) -> Node:
         """One more node, of a random type unless given."""
         shape = op.infer_shape([node.shape for node in inputs])
-        name = f"{op.kind}{len(self.nodes)}"
+        name = f"{self.prefix}{op.kind}{len(self.nodes)}"
         node = Node(name, op, tuple(n.name for n in inputs), shape, Layer(name, op.kind), type or self.type())
         self.nodes.append(node)
         return node
@@ -430,17 +433,47 @@ def _recurrent(cls: type[Recurrent]) -> Callable[[Builder], None]:
         x = b.pick(lambda node: _small(node, (2,)))
         if x is None:
             return
-        op = typed_cell(b, cls, x.shape[1])
-        starts = [b.pick(lambda node: node.shape == (op.units,)) for _ in range(cls.states)]
-        given = [node for node in starts if node is not None]
-        inputs = [x, *given] if len(given) == cls.states and b.rng.random() < 0.7 else [x]
-        b.add(op, inputs)
-        for _ in range(int(b.rng.integers(0, 3))):  # further nodes of one computation
-            further = replace(op, output=int(b.rng.integers(cls.states)), flip=bool(b.rng.random() < 0.5),
-                              return_sequences=bool(b.rng.random() < 0.5))  # fmt: skip
-            b.add(further, inputs)
+        _add_loop(b, typed_cell(b, cls, x.shape[1]), x)
 
     return make
+
+
+def _add_loop(b: Builder, op: Loop, x: Node) -> None:
+    """Nodes of one computation, perhaps from states that are given."""
+    sizes = op.state_sizes()
+    starts = [b.pick(lambda node, size=size: node.shape == (size,)) for size in sizes]  # type: ignore[misc]
+    given = [node for node in starts if node is not None]
+    inputs = [x, *given] if len(given) == len(sizes) and b.rng.random() < 0.7 else [x]
+    b.add(op, inputs)
+    for _ in range(int(b.rng.integers(0, 3))):
+        further = replace(op, output=int(b.rng.integers(len(sizes))), flip=bool(b.rng.random() < 0.5),
+                          return_sequences=bool(b.rng.random() < 0.5))  # fmt: skip
+        b.add(further, inputs)
+
+
+def add_scan(b: Builder) -> None:
+    """A loop over steps of random operations; every next state is a vector of sums."""
+    x = b.pick(lambda node: _small(node, (2,)))
+    if x is None:
+        return
+    rng, own = b.rng, Builder(b.rng, b.widths, b.strategies, prefix=f"in{len(b.nodes)}_")
+    sizes = [int(n) for n in rng.integers(1, 5, size=int(rng.integers(1, 4)))]
+    for size in (x.shape[1], *sizes):
+        own.add(Input((size,)))
+    names = sorted(MAKERS)
+    for _ in range(int(rng.integers(0, 8))):
+        MAKERS[names[rng.integers(len(names))]](own)
+    after = []
+    for size in sizes:
+        found = own.pick(_small)
+        assert found is not None
+        flat = own.add(Reshape((int(np.prod(found.shape)),)), [found])
+        weight = own.tensor((flat.shape[0], size))
+        after.append(own.add(Dense(weight, None, own.type(), *_strategy(own, *weight.shape)), [flat]).name)
+    op = Scan(body=Graph("inside", tuple(own.nodes), tuple(after)), output=int(rng.integers(len(sizes))),
+              go_backwards=bool(rng.random() < 0.5), return_sequences=bool(rng.random() < 0.5),
+              flip=bool(rng.random() < 0.5))  # fmt: skip
+    _add_loop(b, op, x)
 
 
 def _normalize(b: Builder) -> None:
@@ -511,28 +544,29 @@ SEQUENCE: dict[str, Callable[[Builder], None]] = {
     "simple_rnn": _recurrent(SimpleRnn), "lstm": _recurrent(Lstm), "gru": _recurrent(Gru),
     "normalize": _normalize, "einsum": _einsum, "gather": _gather,
 }  # fmt: skip
+LOOPS: dict[str, Callable[[Builder], None]] = {"scan": add_scan}
 
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
                  widths: tuple[int, int] = NARROW, strategies: Sequence[str] = STRATEGIES,
-                 inputs: int = 3, spatial: bool = False, sequence: bool = False) -> Graph:
+                 inputs: int = 3, spatial: bool = False, sequence: bool = False, loops: bool = False) -> Graph:
     """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
 
     spatial: with the ops of images, more often than others, and inputs of more axes. sequence: with recurrent cells,
-    normalizations and products of values, more often than others.
+    normalizations and products of values, more often than others. loops: with loops over steps of random operations.
     """
     b = Builder(np.random.default_rng(seed), widths, strategies)
     for _ in range(inputs):
         b.add(Input(b.shape()))
-    makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {})
+    makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {}) | (LOOPS if loops else {})
     names = sorted(makers if kinds is None else kinds)
     if spatial:
         for rank in (2, 3, 4):
             b.add(Input(tuple(int(n) for n in b.rng.integers(1, 8 - rank, size=rank))))
         names += [*["conv", "pool"] * 4, *SPATIAL]
-    if sequence:
+    if sequence or loops:
         b.nodes += [Node(f"step{n}", Input((n, 3)), (), (n, 3), Layer(f"step{n}", "input"), b.type()) for n in (1, 4)]
-        names += [*SEQUENCE] * 3
+        names += [*SEQUENCE] * 3 * sequence + [*LOOPS] * 6 * loops
     while len(b.nodes) < nodes:
         makers[names[b.rng.integers(len(names))]](b)
     read = {name for node in b.nodes for name in node.inputs}

@@ -62,7 +62,7 @@ void gru(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept
     for (int step = 0; step < C::steps; ++step) {
         X row[C::features];
 #pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C>(x, row, step);
+        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
         gru_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);
     }
@@ -127,7 +127,7 @@ void gru_reset_before(const X x[C::steps * C::features], const H start[C::units]
     for (int step = 0; step < C::steps; ++step) {
         X row[C::features];
 #pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C>(x, row, step);
+        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
         gru_reset_before_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, candidate_weight,
                                  candidate_bias, table, offset, gate_table, gate_offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);

@@ -60,7 +60,7 @@ void lstm(const X x[C::steps * C::features], const H0 start_h[C::units], const C
     for (int step = 0; step < C::steps; ++step) {
         X row[C::features];
 #pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C>(x, row, step);
+        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
         lstm_step<C>(row, h, c, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset,
                      cell_table, cell_offset);
         keep<C::kept0, C::flip0, C::units>(h, kept_h, step);

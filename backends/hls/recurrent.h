@@ -1,5 +1,6 @@
-// What the recurrent cells have in common. A configuration has the struct `input` for the products with the input,
-// `recurrent` for those with the state (both as in dense.h, of one row), and one for each activation.
+// What the recurrent cells, and loops over steps of other kernels, have in common. The configuration of a cell has the
+// struct `input` for the products with the input, `recurrent` for those with the state (both as in dense.h, of one row),
+// and one for each activation.
 #ifndef KBUILD_RECURRENT_H
 #define KBUILD_RECURRENT_H
 
@@ -53,13 +54,13 @@ typename F::value_t activated(const S& s, const typename F::table_t table[F::ent
 // ---- steps
 
 // The element of x that is next in the direction of the layer.
-template <class C, class X>
-void input_row(const X x[C::steps * C::features], X row[C::features], int step) {
+template <int STEPS, int FEATURES, int BACKWARDS, class X, class R>
+void input_row(const X x[STEPS * FEATURES], R row[FEATURES], int step) {
 #pragma HLS INLINE
-    const int t = C::go_backwards ? C::steps - 1 - step : step;
-    for (int k = 0; k < C::features; ++k) {
+    const int t = BACKWARDS ? STEPS - 1 - step : step;
+    for (int k = 0; k < FEATURES; ++k) {
 #pragma HLS UNROLL
-        row[k] = x[t * C::features + k];
+        row[k] = x[t * FEATURES + k];
     }
 }
 

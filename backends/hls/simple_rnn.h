@@ -43,7 +43,7 @@ void simple_rnn(const X x[C::steps * C::features], const H start[C::units], Y y[
     for (int step = 0; step < C::steps; ++step) {
         X row[C::features];
 #pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C>(x, row, step);
+        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
         simple_rnn_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset);
         keep<C::kept0, C::flip0, C::units>(h, y, step);
     }

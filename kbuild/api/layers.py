@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -100,12 +100,12 @@ class Layer:
             "inputs": [self._graph[name].layer.name for name in first.inputs],
             "input_shape": [self._graph[name].shape for name in first.inputs],
             "output_shape": last.shape,
-            "operations": [node.op.kind for node in self._nodes],
+            "operations": [node.op.kind for node in self._everywhere()],
             "precision": {name: str(of) for name, of in self._types().items()},
         }
-        for node in self._nodes:
+        for node in self._everywhere():
             for name, value in vars(node.op).items():
-                if not isinstance(value, (Tensor, FixedType)):
+                if not isinstance(value, (Tensor, FixedType, Graph)):
                     found.setdefault(name, value)
         if self._settings is not None:
             found.setdefault("strategy", self._settings.strategy.value)
@@ -113,9 +113,14 @@ class Layer:
             found["trace"] = self._settings.trace.value
         return found
 
+    def _everywhere(self) -> Iterator[Node]:
+        """The nodes, and those inside them."""
+        for node in self._nodes:
+            yield from node.everywhere()
+
     def _types(self) -> dict[str, FixedType]:
         found: dict[str, FixedType] = {}
-        for node in self._nodes:
+        for node in self._everywhere():
             for name, value in vars(node.op).items():
                 of = value.type if isinstance(value, Tensor) else value
                 if isinstance(of, FixedType):
@@ -129,7 +134,7 @@ class Layer:
     def get_weights(self) -> Weights:
         """The constants of the layer by name; see `Weights`."""
         found = Weights()
-        for node in self._nodes:
+        for node in self._everywhere():
             for name, value in vars(node.op).items():
                 if isinstance(value, Tensor):
                     own = name if name not in found else f"{node.name}_{name}"

@@ -43,7 +43,7 @@ def weight_ranges(graph: Graph) -> list[Range]:
     """Of the constants of a graph, `layer/name`."""
     return [
         range_of(f"{node.layer.name}/{name}", value.floats(), value.type)
-        for node in graph
+        for node in graph.everywhere()
         for name, value in vars(node.op).items()
         if isinstance(value, Tensor)
     ]

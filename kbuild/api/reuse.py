@@ -47,8 +47,8 @@ def _reuse_factors(graph: Graph, node: Node, context: Context) -> Iterator[tuple
     choice = chosen(graph, node, context)
     if choice is None:
         return
-    fields = ("reuse_factor", "recurrent_reuse_factor")
-    for field, reuse, legal in zip(fields, choice.reuse, choice.legal(), strict=False):
+    for matrix, reuse, legal in zip(choice.matrices, choice.reuse, choice.legal(), strict=True):
+        field = "recurrent_reuse_factor" if matrix.recurrent else "reuse_factor"
         yield (node.layer.name, field), reuse.value, set(legal)
 
 

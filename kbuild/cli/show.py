@@ -29,14 +29,15 @@ def run(given: argparse.Namespace) -> int:
     build = Build(one_recipe(given.recipe, given.overrides), allow_code=given.allow_code)
     with build.cache.in_use():
         graph, settings = build.graph(given.stage), build.chosen_settings()
-    nodes = [node for node in graph if given.layer in (None, node.layer.name)]
+    nodes = [node for node in graph.everywhere() if given.layer in (None, node.layer.name)]
     if not nodes:
         raise _unknown(graph, given.layer)
     if given.text:
         from kbuild.ir.text import to_text
 
         lines = to_text(graph).splitlines()
-        print("\n".join(lines if given.layer is None else [lines[1 + graph.nodes.index(node)] for node in nodes]))
+        own = [line for node, line in zip(graph, lines[1:], strict=False) if node.layer.name == given.layer]
+        print("\n".join(lines if given.layer is None else own))
     elif given.layer is None:
         _print_graph(graph)
     else:
@@ -56,9 +57,10 @@ def _unknown(graph: Graph, layer: str) -> Exception:
 
 def _print_graph(graph: Graph) -> None:
     rows = []
-    for node in graph:
+    layers = {node.name: node.layer.name for node in graph.everywhere()}
+    for node in graph.everywhere():
         constants = ", ".join(f"{name} {shape_text(tensor.shape)}" for name, tensor in _tensors(node).items())
-        reads = ", ".join(graph[name].layer.name for name in node.inputs)
+        reads = ", ".join(layers[name] for name in node.inputs if name in layers)
         of = str(node.type) if node.type else "float"
         layer = node.layer
         rows.append((layer.name, layer.class_name, node.op.kind, reads, shape_text(node.shape), of, constants))

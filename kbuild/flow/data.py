@@ -90,7 +90,7 @@ def _sample_count(graph: Graph) -> int:
     from kbuild.ir import Tensor
 
     constants = 1
-    for node in graph:
+    for node in graph.everywhere():
         for name in field_names(node.op):
             value = vars(node.op)[name]
             constants += value.data.size if isinstance(value, Tensor) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from kbuild.dataclass import dataclass
 from kbuild.ir import Graph, Node, Tensor
@@ -45,22 +46,29 @@ class Estimate:
 def estimate(graph: Graph) -> Estimate:
     """Count over a fixed-point graph."""
     return Estimate(
-        tuple(_layer(node) for node in graph),
+        tuple(_layer(node, times) for node, times in executed(graph)),
         sum(_bits(node) for node in graph.inputs),
         sum(_bits(graph[name]) for name in graph.outputs),
     )
 
 
-def _layer(node: Node) -> LayerEstimate:
+def executed(graph: Graph) -> Iterator[tuple[Node, int]]:
+    """All nodes, those inside of others too, and how often a sample needs each: once in every step of a loop."""
+    for node in graph:
+        for each in node.everywhere():
+            yield each, 1 if each is node else graph[node.inputs[0]].shape[0]
+
+
+def _layer(node: Node, times: int) -> LayerEstimate:
     tensors = [value for value in vars(node.op).values() if isinstance(value, Tensor)]
     bits = sum(tensor.data.size * tensor.fixed().width for tensor in tensors)
     return LayerEstimate(
-        node.layer.name, node.layer.class_name, node.shape, str(node.fixed()), multiplications(node), bits
+        node.layer.name, node.layer.class_name, node.shape, str(node.fixed()), times * multiplications(node), bits
     )
 
 
 def multiplications(node: Node) -> int:
-    """Multiplications by constants that a sample needs in one node."""
+    """Multiplications by constants that are needed in one node, each time that it is computed."""
     elements = _elements(node)
     if isinstance(node.op, Contraction):
         return elements * node.op.terms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from kbuild.dataclass import dataclass, replace
@@ -45,6 +45,14 @@ class Node:
         """How many of the values that a run has counted are none of the model's own making."""
         return count.inside if self.declared else count.values
 
+    def everywhere(self) -> Iterator[Node]:
+        """The nodes of the graph inside it, but for its inputs, which are no values of their own, and the node."""
+        inside = self.op.inside()
+        for node in inside.nodes if inside is not None else ():
+            if node.op.kind != "input":
+                yield from node.everywhere()
+        yield self
+
     def fixed(self) -> FixedType:
         """The type of a value that must have one by now."""
         if self.type is None:
@@ -85,6 +93,20 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+    def everywhere(self) -> Iterator[Node]:
+        """The nodes, each after those inside it."""
+        for node in self.nodes:
+            yield from node.everywhere()
+
+    def changed_inside(self, change: Callable[[Graph], Graph]) -> Graph:
+        """The same model with the graphs inside its operations changed."""
+        found = [(node, node.op.inside()) for node in self.nodes]
+        if all(inner is None for _, inner in found):
+            return self
+        return self.with_nodes(
+            node if inner is None else replace(node, op=node.op.with_inside(change(inner))) for node, inner in found
+        )
 
     def __getitem__(self, name: str) -> Node:
         return self.by_name[name]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import FixedType, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from kbuild.ir.graph import Graph
 
 Shape = tuple[int, ...]
 
@@ -69,6 +72,14 @@ class Op(ABC):
     @abstractmethod
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         """The type of the result before it is cast: it holds every possible result exactly, where that is finite."""
+
+    def inside(self) -> Graph | None:
+        """The graph that the operation runs, if it is one that does; its nodes have names of their own in the model."""
+        return None
+
+    def with_inside(self, graph: Graph) -> Op:
+        """The operation with another graph inside."""
+        raise ValueError(f"{self.kind} runs no graph")
 
     def is_finite(self, types: Sequence[FixedType]) -> bool:
         """Whether results have finite binary forms, so that `infer_type` holds each; else its LSB is no finest one."""

@@ -8,7 +8,7 @@
 
 A float value has the type `float`; `declared` before a type says that a quantizer of the model chose it. Tensors of at
 most `INLINE` values are printed whole, larger ones by the digest of their content; `parse` takes those from the mapping
-that `tensors` gives.
+that `tensors` gives. A graph inside an operation is in its line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INLINE = 16
 
 def tensors(graph: Graph) -> dict[str, Tensor]:
     """All tensors of the graph by digest."""
-    found = [value for node in graph for value in vars(node.op).values() if isinstance(value, Tensor)]
+    found = [value for node in graph.everywhere() for value in vars(node.op).values() if isinstance(value, Tensor)]
     large = {id(tensor): tensor for tensor in found if tensor.data.size >= PART}
     mapped(lambda tensor: tensor.file_digest, list(large.values()))
     return {tensor.digest: tensor for tensor in found}
@@ -40,10 +40,14 @@ def tensors(graph: Graph) -> dict[str, Tensor]:
 
 def to_text(graph: Graph, inline: int = INLINE) -> str:
     """The text form."""
-    lines = [f"graph {json.dumps(graph.name)} {{"]
-    lines += [f"  {_node(node, inline)}" for node in graph]
-    lines += [f"  return {', '.join('%' + name for name in graph.outputs)}", "}"]
-    return "\n".join(lines) + "\n"
+    head, *nodes, tail = _lines(graph, inline)
+    return "\n".join([head, *(f"  {line}" for line in nodes), tail]) + "\n"
+
+
+def _lines(graph: Graph, inline: int) -> list[str]:
+    nodes = [_node(node, inline) for node in graph]
+    return [f"graph {json.dumps(graph.name)} {{", *nodes,
+            f"return {', '.join('%' + name for name in graph.outputs)}", "}"]  # fmt: skip
 
 
 def _node(node: Node, inline: int) -> str:
@@ -70,6 +74,8 @@ def _value(value: Any, inline: int) -> str:
         if value.data.size > inline:
             return f"{head} #{value.digest}"
         return f"{head} ({', '.join(repr(v) for v in value.data.ravel().tolist())})"
+    if isinstance(value, Graph):
+        return " ".join(_lines(value, inline))
     if isinstance(value, tuple):
         return f"({', '.join(_value(v, inline) for v in value)})"
     if value is None:
@@ -157,6 +163,8 @@ class _Parser:
                 return meaning
         if self.accept("name", "tensor"):
             return self.tensor()
+        if self.peek() == "graph":
+            return self.graph()
         if self.accept("sign", "("):
             return tuple(self.listed(")", self.value))
         token = self.peek()

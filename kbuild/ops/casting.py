@@ -39,6 +39,11 @@ def recast_into(q: IntArray, of: FixedType, to: FixedType, overflow: OverflowCou
     return q if of.fraction == to.fraction and contains(to, of) else cast_into(q, of.fraction, to, overflow)
 
 
+def recast_inside(q: IntArray, of: FixedType, to: FixedType, overflow: OverflowCount) -> IntArray:
+    """The same for what stays inside the operation."""
+    return q if of.fraction == to.fraction and contains(to, of) else cast_inside(q, of.fraction, to, overflow)
+
+
 def divide_into(
     q: IntArray, divisor: int | IntArray, fraction: int, to: FixedType, overflow: OverflowCount
 ) -> IntArray:

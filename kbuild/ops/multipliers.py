@@ -25,6 +25,7 @@ class Matrix:
 
     copies: vectors that are multiplied at once, which `resource` takes in turn; places: positions of a convolution that
     are at once with any strategy; window: registers that each of those needs. A matrix that is not constant is a value.
+    recurrent: it multiplies a state, or what is made of it, and its reuse factor is RecurrentReuseFactor.
     """
 
     terms: int
@@ -33,6 +34,7 @@ class Matrix:
     window: int = 0
     places: int = 1
     constant: bool = True
+    recurrent: bool = False
 
     def at_once(self, strategy: str, reuse: int) -> int:
         """Products and registers in unrolled loops; a reuse factor shortens loops with `resource` only."""
@@ -68,8 +70,15 @@ class Multiplying(Op):
 
     settings: ClassVar[tuple[str, ...]] = ("Strategy", "ReuseFactor")
 
-    strategy: str
-    reuse_factor: int
+    @property
+    @abstractmethod
+    def strategy(self) -> str:
+        """One of `strategies`."""
+
+    @property
+    @abstractmethod
+    def reuse_factor(self) -> int:
+        """Of the first matrix."""
 
     @property
     def reuse_factors(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from kbuild.ops.casting import cast_inside, recast_into
 from kbuild.ops.floatsums import Accumulation, contraction_of_columns
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
+from kbuild.ops.loop import Loop
 from kbuild.ops.lut import Lut
 from kbuild.ops.multipliers import STRATEGIES, Matrix, Multiplying
 from kbuild.ops.relu import Relu
@@ -73,7 +74,7 @@ class Reach:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recurrent(Multiplying):
+class Recurrent(Loop, Multiplying):
     """A cell applied to x [T, K] step by step, from a state of zeros or from further inputs [U].
 
     weight [K, G * U]; recurrent_weight [U, G * U]; bias and recurrent_bias [G * U] or None, G the number of gates. In
@@ -83,12 +84,8 @@ class Recurrent(Multiplying):
         r = h @ recurrent_weight + recurrent_bias        in the type `recurrent_accum`
 
     accumulated as in `ops/accumulate.py`; a + r is exact. Tables are indexed by that sum as in `ops/lut.py`. What
-    follows is the cell's own; every new state is exact until its one cast, h to the type `state`. The value is the
-    state number `output` (0: h) after the last step, or [T, U] after each with `return_sequences`; it is cast to the
-    result.
+    follows is the cell's own; every new state is exact until its one cast, h, number 0, to the type `state`.
 
-    go_backwards: steps begin with the last element of x. flip: the sequence is returned in the opposite order of its
-    computation. Two nodes that differ in nothing but `output`, `return_sequences` and `flip` are one computation.
     Strategy and reuse factors, of the products with the input and of those with the state, never change the result.
     """
 
@@ -98,10 +95,6 @@ class Recurrent(Multiplying):
     recurrent_bias: Tensor | None = None
     activation: str = "tanh"
     activation_params: tuple[float, ...] = ()
-    output: int = 0
-    return_sequences: bool = False
-    go_backwards: bool = False
-    flip: bool = False
     accum: FixedType | None = None
     recurrent_accum: FixedType | None = None
     state: FixedType | None = None
@@ -143,7 +136,7 @@ class Recurrent(Multiplying):
         return self.reuse_factor, self.recurrent_reuse_factor
 
     def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
-        return Matrix(*self.matrix_shape), Matrix(*self.recurrent_shape)
+        return Matrix(*self.matrix_shape), Matrix(*self.recurrent_shape, recurrent=True)
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
@@ -160,8 +153,10 @@ class Recurrent(Multiplying):
         """Names of the activations in use."""
         return (self.activation,)
 
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.units,) * self.states
+
     def state_types(self) -> tuple[FixedType, ...]:
-        """Types of the states, which must exist by now."""
         if self.state is None:
             raise ValueError("the states still have no fixed-point type")
         return (self.state,)
@@ -177,10 +172,7 @@ class Recurrent(Multiplying):
         return exact.sum_of(*self.sums())
 
     def verify(self, shapes: Sequence[Shape]) -> None:
-        if len(shapes) not in (1, 1 + self.states):
-            raise ValueError(f"{self.kind} takes one input and perhaps {self.states} states, not {len(shapes)} inputs")
-        if len(shapes[0]) != 2 or shapes[0][0] < 1:
-            raise ValueError(f"the input has shape {shapes[0]}, not (steps, features)")
+        super().verify(shapes)
         columns = self.gates * self.units
         wanted: tuple[tuple[str, Tensor | None, Shape], ...] = (
             ("weight", self.weight, (shapes[0][1], columns)),
@@ -191,22 +183,11 @@ class Recurrent(Multiplying):
         for name, tensor, shape in wanted:
             if tensor is not None and tensor.shape != shape:
                 raise ValueError(f"the {name} has shape {tensor.shape}, not {shape}")
-        for shape in shapes[1:]:
-            if shape != (self.units,):
-                raise ValueError(f"an initial state has shape {shape}, not ({self.units},)")
         for function in self.functions:
             if function not in ("linear", "relu", *FUNCTIONS):
                 raise ValueError(f"no function is called {function}")
-        if not 0 <= self.output < self.states:
-            raise ValueError(f"{self.kind} has no state number {self.output}")
         if self.strategy not in STRATEGIES:
             raise ValueError(f"no strategy is called {self.strategy}")
-
-    def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
-        return (shapes[0][0], self.units) if self.return_sequences else (self.units,)
-
-    def infer_type(self, types: Sequence[FixedType]) -> FixedType:
-        return self.state_types()[self.output].plain()
 
     @abstractmethod
     def act(self) -> Op:
@@ -242,6 +223,9 @@ class Recurrent(Multiplying):
         step = self.stepper()
         block = max(_BLOCK // (self.gates * self.units), 1)
 
+        def kept(sums: IntArray, state: State, overflow: OverflowCount) -> list[IntArray]:
+            return self.kept(len(sums), state, lambda t, now: step(sums[t], now, overflow))
+
         def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
             samples = len(inputs[0])
             shape = self.infer_shape([x.shape[1:] for x in inputs])
@@ -252,12 +236,7 @@ class Recurrent(Multiplying):
                 if len(inputs) > 1:
                     given = zip(inputs[1:], types[1:], of, strict=True)
                     state = tuple(cast_inside(q[some].T, t.fraction, to, overflow) for q, t, to in given)
-                kept = []
-                for t in range(len(sums))[:: -1 if self.go_backwards else 1]:
-                    state = step(sums[t], state, overflow)
-                    kept.append(state[self.output])
-                steps = kept[:: -1 if self.flip else 1] if self.return_sequences else kept[-1:]
-                found.append(np.moveaxis(np.stack(steps), -1, 0).reshape(-1, *shape))
+                found.append(np.moveaxis(np.stack(kept(sums, state, overflow)), -1, 0).reshape(-1, *shape))
             return recast_into(np.concatenate(found), of[self.output], result, overflow)
 
         return evaluate
@@ -278,11 +257,8 @@ class Recurrent(Multiplying):
         sums = sums if self.bias is None else sums + self.bias.floats()
         state: FloatState = tuple(inputs[1:])
         state = state or (np.zeros((len(sums), self.units)),) * self.states
-        kept = []
-        for t in range(sums.shape[1])[:: -1 if self.go_backwards else 1]:
-            state = self.step_float(sums[:, t], state)
-            kept.append(state[self.output])
-        return np.stack(kept[:: -1 if self.flip else 1], axis=1) if self.return_sequences else kept[-1]
+        kept = self.kept(sums.shape[1], state, lambda t, now: self.step_float(sums[:, t], now))
+        return np.stack(kept, axis=1) if self.return_sequences else kept[-1]
 
     # ---- bounds
 

@@ -8,8 +8,8 @@ from kbuild.config.recipe import Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node, Op
 from kbuild.ops.conv import Conv
+from kbuild.ops.loop import Loop
 from kbuild.ops.multipliers import Multiplying
-from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
 MOST_ENCODED = 31  # its instruction is a word of 64 bits: backends/hls/stream/encoded.h
@@ -30,7 +30,12 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
     settings = context.settings_of(node)
-    if settings is None or not isinstance(node.op, Multiplying):
+    if settings is None or not isinstance(node.op, Multiplying | Loop):
+        return []
+    if isinstance(node.op, Loop) and not settings.static.value:
+        message = f"{name}: one cell computes all steps in turn; write true"
+        return [Problem(settings.static.place, settings.static.key, message)]
+    if not isinstance(node.op, Multiplying) or node.op.inside() is not None:  # of a graph inside, its nodes are checked
         return []
     return _kernel_problems(node.op, name, backend, settings)
 
@@ -63,9 +68,6 @@ def _kernel_problems(op: Multiplying, name: str, backend: Backend, settings: Lay
         problems.append(Problem(settings.reuse_factor.place, settings.reuse_factor.key, message))
     if isinstance(op, Conv):
         problems += _convolution_problems(op, settings, name)
-    if isinstance(op, Recurrent) and not settings.static.value:
-        message = f"{name}: one cell computes all steps in turn; write true"
-        problems.append(Problem(settings.static.place, settings.static.key, message))
     return problems
 
 

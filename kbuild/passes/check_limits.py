@@ -41,16 +41,16 @@ def _products(
     """Matrices of which too much is unrolled: the strategy and the reuse factor that fit."""
     settings = context.settings_of(node)
     found = op.matrices([graph[name].shape for name in node.inputs], context.io_type)
-    keys = ("ReuseFactor", "RecurrentReuseFactor")
     problems: list[Problem] = []
     given: list[Setting[int] | Setting[str]]
-    for matrix, factor, key in zip(found, op.reuse_factors, keys, strict=False):
+    for matrix, factor in zip(found, op.reuse_factors, strict=True):
         count = matrix.at_once(op.strategy, factor)
         if count <= most or settings is None:
             continue
         text = message.format(f"{matrix.terms} x {matrix.outputs} products, {count} of them")
-        given = [settings.recurrent_reuse_factor if key != keys[0] else settings.reuse_factor, settings.strategy]
+        given = [settings.recurrent_reuse_factor if matrix.recurrent else settings.reuse_factor, settings.strategy]
         given = given if op.strategy == "resource" or settings.strategy.origin == DEFAULT else given[::-1]
+        key = "RecurrentReuseFactor" if matrix.recurrent else "ReuseFactor"
         problems.append(Problem(given[0].place, given[0].key, f"{text}; {_remedy(matrix, key, most)}"))
     return problems
 

@@ -66,7 +66,7 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
     found: dict[str, LayerInfo] = {}
     softmax = _softmax_readers(graph)
     bent = tuple(node.layer.name for node in graph if node.layer.class_name == "Activation")
-    for node in graph:
+    for node in graph.everywhere():
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
         aliases = [*general_types(node.layer.class_name), *(("Softmax",) if node.op.kind == "softmax" else ())]

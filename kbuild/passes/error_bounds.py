@@ -26,6 +26,7 @@ from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent
 from kbuild.ops.round import Round
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes.resolve_precision import after_cast, type_interval
@@ -96,9 +97,12 @@ def inexact(before: Graph, after: Graph) -> Iterator[Inexact]:
     for node in after:
         arguments = [intervals[name] for name in node.inputs]
         if node.op.kind == "input":
-            intervals[node.name] = type_interval(node)
+            intervals[node.name] = type_interval(node, node.fixed())
             continue
         sources = [Source(after[name], interval) for name, interval in zip(node.inputs, arguments, strict=True)]
+        original, inside = before[node.name].op.inside(), node.op.inside()
+        if original is not None and inside is not None:
+            yield from inexact(original, inside)
         found = _of_node(before[node.name].op, node, sources, is_rounded_by_model(before, node))
         sound, beside = node.op.interval(arguments), found.bound or 0.0 if found else 0.0
         intervals[node.name] = after_cast(Interval(sound.low - beside, sound.high + beside), node.fixed())
@@ -129,6 +133,8 @@ def _of_node(original: Op, node: Node, sources: list[Source], quantized: bool) -
         return _of_table(original, node, node.op, sources[0], quantized)
     if isinstance(node.op, Softmax):
         return _of_softmax(node, node.op, sources[0])
+    if isinstance(node.op, Scan) and (rounded := _states(node.op)):
+        return Inexact(node, "its states are rounded in each step", rounded + _cast(node, types))
     if isinstance(node.op, Recurrent) or node.op.kind == "normalize":
         return Inexact(node, "its functions are tables, one after the other", None)
     largest = max((source.largest for source in sources), default=0.0)
@@ -155,6 +161,16 @@ def _cast(node: Node, types: list[FixedType]) -> float:
     if node.op.is_finite(types) and exact.fraction <= result.fraction:
         return 0.0
     return float(result.lsb) * (1.0 if result.quantization in _FLOOR else 0.5)
+
+
+def _states(op: Scan) -> float:
+    """What the casts to the types of the states may change in one step.
+
+    A type that truncates holds all that so many steps add up to (`passes/steps.py`).
+    """
+    pairs = [(after.fixed(), before.fixed()) for after, before in zip(op.after, op.before, strict=True)]
+    rounded = [to for of, to in pairs if to.fraction < of.fraction and to.quantization not in _FLOOR]
+    return max((float(to.lsb) / 2 for to in rounded), default=0.0)
 
 
 def _lost(original: Tensor | None, made: Tensor | None) -> FloatArray:

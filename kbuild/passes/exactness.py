@@ -32,7 +32,8 @@ def is_exact(graph: Graph, context: Context) -> bool:
     """Whether results keep every bit: where the recipe says so, else where the model has quantizers of its own."""
     if context.bit_exact is not None:
         return context.bit_exact
-    return any(node.op.kind in _QUANTIZERS or any(t.type for t in _tensors(node.op)) for node in graph)
+    ops = [node.op for node in graph.everywhere()]
+    return any(op.kind in ("quantize", "round") or any(t.type for t in _tensors(op)) for op in ops)
 
 
 def _tensors(op: Op) -> list[Tensor]:

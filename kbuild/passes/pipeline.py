@@ -1,4 +1,4 @@
-"""The order of the passes. The graph is verified after each."""
+"""The order of the passes. The graph is verified after each. Graphs inside operations go through the same passes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kbuild.passes import (
     fold_batchnorm,
     fold_constants,
     fold_thresholds,
+    repeat_steps,
     resolve_precision,
     resolve_strategy,
 )
@@ -21,6 +22,7 @@ from kbuild.passes.context import Context
 Pass = Callable[[Graph, Context], Graph]
 
 PIPELINE: tuple[Pass, ...] = (
+    repeat_steps.run,
     drop_identity.run,
     fold_constants.run,
     resolve_strategy.run,
@@ -32,6 +34,9 @@ PIPELINE: tuple[Pass, ...] = (
     check_limits.run,
 )
 
+# They need to know what a graph is inside of, and go there themselves.
+_WHOLE: tuple[Pass, ...] = (resolve_strategy.run, resolve_precision.run, check_limits.run)
+
 
 def optimize(graph: Graph, context: Context, after: Callable[[str, Graph], None] | None = None) -> Graph:
     """The fixed-point graph that is printed, from the float graph of the front end.
@@ -40,7 +45,14 @@ def optimize(graph: Graph, context: Context, after: Callable[[str, Graph], None]
     """
     verify(graph)
     for step in PIPELINE:
-        graph = verify(step(graph, context))
+        graph = verify(_everywhere(step, graph, context))
         if after is not None:
             after(step.__module__.rsplit(".", 1)[-1], graph)
     return graph
+
+
+def _everywhere(step: Pass, graph: Graph, context: Context) -> Graph:
+    """After the pass over the graphs inside and over the graph itself."""
+    if step not in _WHOLE:
+        graph = graph.changed_inside(lambda inner: _everywhere(step, inner, context))
+    return step(graph, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,9 @@ from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.input import Input
+from kbuild.ops.scan import Scan
 from kbuild.ops.step import Step
+from kbuild.ops.walk import compute_float
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
@@ -187,10 +189,25 @@ def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> 
         inputs = synthetic_inputs(graph, bounds, _affordable(graph, SYNTHETIC_SAMPLES, SYNTHETIC_PRODUCTS))
     found: dict[str, tuple[float, float]] = {}
     for chunk in chunks(graph, inputs):
-        for name, value in float_values(graph, chunk):
+        for name, value in _everywhere(graph, chunk):
             low, high = found.get(name, (np.inf, -np.inf))
             found[name] = min(low, float(value.min())), max(high, float(value.max()))
     return found
+
+
+def _everywhere(graph: Graph, inputs: Mapping[str, FloatArray]) -> Iterator[tuple[str, FloatArray]]:
+    """Name and float64 value of every node, and of those inside of nodes in every step."""
+    inside: list[tuple[str, FloatArray]] = []
+
+    def compute(node: Node, arguments: Sequence[FloatArray]) -> FloatArray:
+        if isinstance(node.op, Scan):
+            inside.extend(node.op.values_inside(arguments))
+        return compute_float(node, arguments)
+
+    for found in float_values(graph, inputs, compute):
+        yield found
+        yield from inside
+        inside.clear()
 
 
 def _spread(data: Mapping[str, FloatArray], wanted: int) -> dict[str, FloatArray]:
@@ -201,5 +218,5 @@ def _spread(data: Mapping[str, FloatArray], wanted: int) -> dict[str, FloatArray
 
 def _affordable(graph: Graph, most: int, products: int) -> int:
     """How many samples, `most` at most, a model of this size runs on within so many products."""
-    each = sum(n.op.terms * math.prod(n.shape) for n in graph if isinstance(n.op, Contraction))
+    each = sum(n.op.terms * math.prod(n.shape) for n in graph.everywhere() if isinstance(n.op, Contraction))
     return max(min(most, products // max(each, 1)), LEAST_SAMPLES)

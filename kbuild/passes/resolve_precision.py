@@ -7,7 +7,7 @@ value can leave the range, and saturates otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 
 import numpy as np
@@ -31,7 +31,7 @@ from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, is_declared, numbers, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
-from kbuild.passes.tables import Span, lut_table
+from kbuild.passes.tables import TABLE_WIDTH, Span, lut_table
 
 _FIRST = 1 << 12
 
@@ -121,23 +121,40 @@ def run(graph: Graph, context: Context) -> Graph:
     def ranges() -> Mapping[str, Span]:
         return observed(_with_states(graph), types, context)
 
+    given = {node.name: (types[node.name], type_interval(node, types[node.name])) for node in graph.inputs}
+    declared = [node.name for node in graph.inputs if is_declared(graph, node, context)]
+    return resolved(graph, given, context, ranges, exactness.is_exact(graph, context), declared_inputs=declared)
+
+
+def resolved(
+    graph: Graph,
+    inputs: Mapping[str, tuple[FixedType, Interval]],
+    context: Context,
+    ranges: Callable[[], Mapping[str, Span]],
+    exact: bool,
+    rounded: Collection[str] = (),
+    declared_inputs: Collection[str] = (),
+) -> Graph:
+    """A graph, which may be one inside another, whose inputs have these types and bounds, with types everywhere.
+
+    rounded: names of outputs that only quantizers read; declared_inputs: of inputs that have their type from one.
+    """
     intervals: dict[str, Interval] = {}
     done: dict[str, Node] = {}
-    exact = exactness.is_exact(graph, context)
     for node in graph:
         if node.op.kind == "input":
-            resolved = replace(node, type=types[node.name], declared=is_declared(graph, node, context))
-            sound = type_interval(resolved)
+            of, sound = inputs[node.name]
+            typed = replace(node, type=of, declared=node.name in declared_inputs)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
             declared = exactness.declared_type(graph, node, context, partial(node.op.interval, arguments))
-            fine = exactness.is_quantized_later(graph, node)
+            fine = node.name in rounded or exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
             own = resolver.given("result") is None and (of == declared or isinstance(node.op, Quantize))
-            resolved, sound = replace(node, op=op, type=of, declared=own), resolver.interval_of(op)
-        done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
+            typed, sound = replace(node, op=op, type=of, declared=own), resolver.interval_of(op)
+        done[node.name], intervals[node.name] = typed, after_cast(sound, of)
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 
 
@@ -267,9 +284,10 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     span = _span(resolver.intervals[0])
     given, size = resolver.given("table"), resolver.table_size
     declared = resolver.declared if given is None else None
-    if resolver.exact and resolver.fine and size is None:
-        size = exactness.TABLE_SIZE
-    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None)
+    width = TABLE_WIDTH
+    if resolver.exact and resolver.fine:
+        size, width = size or exactness.TABLE_SIZE, exactness.CONSTANT_WIDTH
+    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None, width)
     if declared is not None and typed.shift > 0 and resolver.table_size is None:
         from kbuild.passes.quantized_functions import steps_of  # few models need it
 
@@ -334,6 +352,12 @@ def _recurrent(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     return resolved(op, resolver)
 
 
+def _scan(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    from kbuild.passes.steps import resolved
+
+    return resolved(op, resolver)
+
+
 def _with_states(graph: Graph) -> Graph:
     if not any(_RULES.get(node.op.kind) is _recurrent for node in graph):
         return graph
@@ -359,6 +383,7 @@ _RULES: dict[str, Rule] = {
     "simple_rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,
+    "scan": _scan,
 }
 
 
@@ -373,9 +398,9 @@ def _span(interval: Interval) -> Span:
     return float(interval.low.min(initial=0.0)), float(interval.high.max(initial=0.0))
 
 
-def type_interval(node: Node) -> Interval:
-    """Bounds of any value of the node's type."""
-    low, high = (float(end) for end in node.fixed().range)
+def type_interval(node: Node, of: FixedType) -> Interval:
+    """Bounds of any value of the node in this type."""
+    low, high = (float(end) for end in of.range)
     return Interval(np.full(node.shape, low), np.full(node.shape, high))
 
 

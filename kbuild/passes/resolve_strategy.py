@@ -63,7 +63,9 @@ def chosen(graph: Graph, node: Node, context: Context) -> Choice | None:
     if isinstance(op, Conv):
         op = replace(op, parallelization_factor=settings.parallelization_factor.value)
     found = op.matrices([graph[name].shape for name in node.inputs], context.io_type)
-    reuse = (settings.reuse_factor, settings.recurrent_reuse_factor)[: len(found)]
+    if not found:
+        return None
+    reuse = tuple(settings.recurrent_reuse_factor if m.recurrent else settings.reuse_factor for m in found)
     meant = _is_meant(node, settings)
     asked = Choice(settings.strategy if meant else Setting("Latency", "products of two values"), reuse, found)
     backend = find_backend(context.backend)
@@ -123,10 +125,11 @@ def _near(legal: list[int], wanted: int) -> str:
 def _illegal(node: Node, choice: Choice) -> list[Problem]:
     """The reuse factors that their matrices cannot have."""
     problems = []
-    whose = (f"the layer {node.layer.name}",
-             f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}")  # fmt: skip
-    for matrix, reuse, legal, name in zip(choice.matrices, choice.reuse, choice.legal(), whose, strict=False):
+    for matrix, reuse, legal in zip(choice.matrices, choice.reuse, choice.legal(), strict=True):
         if reuse.value not in legal:
+            name = f"the layer {node.layer.name}"
+            if matrix.recurrent:
+                name = f"the recurrent weights, which RecurrentReuseFactor is for, of {name}"
             message = (
                 f"a reuse factor of {reuse.value} does not fit {name} ({matrix.terms} x {matrix.outputs}, strategy "
                 f"{choice.strategy.value}); legal ones near it are {_near(legal, reuse.value)}"

@@ -22,12 +22,19 @@ Span = tuple[float, float]
 
 
 def lut_table(
-    op: Lut, x: FixedType, span: Span, size: int | None, given: FixedType | None, quantizer: bool = False
+    op: Lut,
+    x: FixedType,
+    span: Span,
+    size: int | None,
+    given: FixedType | None,
+    quantizer: bool = False,
+    width: int = TABLE_WIDTH,
 ) -> Lut:
     """The op with its table: one entry per input value where they fit, else equal cells over the range that matters.
 
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
     quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
+    width: bits of an entry without a given type.
     """
     function = FUNCTIONS[op.function]
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
@@ -37,7 +44,7 @@ def lut_table(
     def values(offset: int, shift: int, count: int) -> FloatArray:
         return function(centers(offset, shift, count, x.fraction), *op.params)
 
-    of = given or _value_type(values(low, *cells(low, high, PROBES)))
+    of = given or _value_type(values(low, *cells(low, high, PROBES)), width)
     if not quantizer or high - low >= limit:
         low, high = _where_it_changes(values, low, high, float(of.lsb) / 2)
     shift, count = cells(low, high, limit)
@@ -69,9 +76,9 @@ def _where_it_changes(
     return low + (first << shift), min(low + (last << shift), high)
 
 
-def _value_type(values: FloatArray) -> FixedType:
+def _value_type(values: FloatArray, width: int) -> FixedType:
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    return FixedType(TABLE_WIDTH, integer_bits(low, high), low < 0)
+    return FixedType(width, integer_bits(low, high), low < 0)
 
 
 def rounded(values: FloatArray, of: FixedType) -> Tensor:

@@ -44,6 +44,7 @@ from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent, SimpleRnn
+from kbuild.ops.scan import Scan
 from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
 
 MODELS = Path(os.environ.get("KBUILD_MODELS", "/nonexistent"))
@@ -52,6 +53,7 @@ SAMPLES = 60
 GRAPHS = [(seed, NARROW) for seed in range(5)] + [(seed, ANY) for seed in range(100, 102)]
 SPATIAL_GRAPHS = [(seed, NARROW) for seed in range(200, 203)] + [(300, ANY)]
 SEQUENCE_GRAPHS = [(seed, NARROW) for seed in range(400, 403)] + [(403, ANY)]
+LOOP_GRAPHS = [(31, NARROW), (38, ANY)]
 NODES = 50
 
 
@@ -87,6 +89,17 @@ def test_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Pa
 @pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(3000, 3020) for w in (NARROW, ANY)])
 def test_more_random_sequence_graphs(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
     assert_every_node_equal(random_graph(seed, 50, widths=widths, sequence=True), tmp_path, 12)
+
+
+@pytest.mark.parametrize(("seed", "widths"), LOOP_GRAPHS)
+def test_random_loops(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 20, widths=widths, loops=True), tmp_path, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "widths"), [(s, w) for s in range(4000, 4012) for w in (NARROW, ANY)])
+def test_more_random_loops(seed: int, widths: tuple[int, int], tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 24, widths=widths, loops=True), tmp_path, 12)
 
 
 @pytest.mark.slow
@@ -134,6 +147,15 @@ def test_the_random_spatial_graphs_have_everything() -> None:
     assert {len(set(op.counts(shape).flat)) > 1 for op, shape in pools if op.operation == "average"} == {True, False}
     reduced = {node.op.operation for _, node in nodes if isinstance(node.op, Reduce)}
     assert reduced == {"sum", "mean", "max", "min"}
+
+
+def test_the_random_loops_have_everything() -> None:
+    graphs = [random_graph(seed, 20, widths=widths, loops=True) for seed, widths in LOOP_GRAPHS]
+    pairs = [(node, node.op) for graph in graphs for node in graph if isinstance(node.op, Scan)]
+    assert {op.return_sequences for _, op in pairs} == {op.go_backwards for _, op in pairs} == {True, False}
+    assert {len(op.before) for _, op in pairs} >= {1, 2}
+    assert {len(node.inputs) > 1 for node, _ in pairs} == {True, False}
+    assert {inner.op.kind for _, op in pairs for inner in op.body} >= {*MAKERS}
 
 
 def test_the_random_sequence_graphs_have_everything() -> None:

@@ -56,6 +56,17 @@ def test_random_graphs(seed: int, widths: tuple[int, int], more: bool, tmp_path:
     assert_every_node_equal(random_graph(seed, NODES, widths=widths, spatial=more, sequence=more), tmp_path)
 
 
+@pytest.mark.parametrize("seed", [3])
+def test_random_loops(seed: int, tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 16, loops=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 215))
+def test_more_random_loops(seed: int, tmp_path: Path) -> None:
+    assert_every_node_equal(random_graph(seed, 20, widths=ANY if seed % 4 == 3 else NARROW, loops=True), tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 140))
 def test_more_random_graphs(seed: int, tmp_path: Path) -> None:

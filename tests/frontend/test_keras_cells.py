@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recurrent_models import Weights, cell, model
 
 from kbuild import emulate
 from kbuild.config import load_recipe, resolve_settings
@@ -16,25 +17,13 @@ from kbuild.frontend.keras import read_model
 from kbuild.frontend.keras.build import build_graph
 from kbuild.frontend.keras.masks import reads_mask
 from kbuild.frontend.keras.problems import check_supported
-from kbuild.frontend.keras.spec import Call, LayerSpec, ModelSpec, TensorRef
+from kbuild.frontend.keras.spec import LayerSpec
 from kbuild.ir import Graph
 from kbuild.passes.context import Context, general_types, layer_infos
 from kbuild.passes.pipeline import optimize
 
 DATA = Path(__file__).parent / "data"
-Weights = Mapping[str, FloatArray]
 WIDE = {"q_type": "kif", "round_mode": "RND", "overflow_mode": "SAT"}
-
-
-def model(
-    class_name: str, config: Mapping[str, object], weights: Weights, *shapes: tuple[int, ...], results: int = 1
-) -> ModelSpec:
-    """A layer on inputs of these shapes."""
-    inputs = [LayerSpec(f"x{i}", "InputLayer", {"batch_shape": [None, *shape]}) for i, shape in enumerate(shapes)]
-    call = Call(tuple(TensorRef(source.name) for source in inputs))
-    layer = LayerSpec("l", class_name, config, (call,), weights)
-    outputs = tuple(TensorRef("l", 0, index) for index in range(results))
-    return ModelSpec("m", (*inputs, layer), tuple(source.name for source in inputs), outputs)
 
 
 def quantizer(path: str, integer: float, fraction: float) -> Weights:
@@ -55,20 +44,6 @@ def run(graph: Graph, *inputs: FloatArray) -> list[FloatArray]:
 
 
 # ---- QKeras
-
-
-def cell(kind: str, units: int, features: int, **values: object) -> tuple[Mapping[str, object], Weights]:
-    """Settings and random weights of a layer whose weights have four bits."""
-    rng, gates = np.random.default_rng(3), {"QSimpleRNN": 1, "QGRU": 3, "QLSTM": 4}[kind]
-    four = "quantized_bits(4,0,1,alpha=1)"
-    config = {"units": units, "kernel_quantizer": four, "recurrent_quantizer": four, "bias_quantizer": four, **values}
-    two = kind == "QGRU" and values.get("reset_after")
-    weights = {
-        "cell/kernel": rng.integers(-7, 8, (features, gates * units)) / 8,
-        "cell/recurrent_kernel": rng.integers(-7, 8, (units, gates * units)) / 8,
-        "cell/bias": rng.integers(-7, 8, ((2, gates * units) if two else (gates * units,))) / 8,
-    }
-    return config, weights
 
 
 def rounded(x: FloatArray, bits: int) -> FloatArray:

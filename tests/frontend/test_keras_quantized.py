@@ -179,7 +179,7 @@ def hgq2(k: int, i: int, f: int, **settings: object) -> Quantize:
     order = [f, k, i] if values["overflow_mode"] == "WRAP" else [i, f, k]
     weights = {f"q/{place}": np.array([float(value)]) for place, value in enumerate(order)}
     layer = Layer("l", "QDense")
-    call = LayerCall(config(), weights, (), layer, lambda *_: None, lambda *_: layer, lambda *_: None)  # type: ignore[arg-type, return-value]
+    call = LayerCall(config(), weights, (), layer, lambda *_: None, lambda *_: layer, lambda *_: None, lambda *_: None)  # type: ignore[arg-type, return-value]
     found = read_hgq2(call, config(**values), "q", 1)
     assert found is not None
     return found.op

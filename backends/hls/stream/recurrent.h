@@ -2,6 +2,7 @@
 #ifndef KBUILD_STREAM_RECURRENT_H
 #define KBUILD_STREAM_RECURRENT_H
 
+#include "../recurrent.h"
 #include "packets.h"
 
 namespace kbuild {
@@ -16,7 +17,7 @@ void clear_state(S state[UNITS]) {
     }
 }
 
-// A given state, cast to the type of the state.
+// A given state, cast to the type of the state, or an element of the sequence.
 template <int UNITS, class H, class S>
 void read_state(hls::stream<H>& start, S state[UNITS]) {
 #pragma HLS INLINE

@@ -7,7 +7,7 @@ begins with another one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -79,9 +79,10 @@ class Config:
 
 @dataclass(frozen=True)
 class Call:
-    """`kernel<config>(inputs..., output, further outputs..., constants...)`."""
+    """`kernel<config>(inputs..., output, further outputs..., constants...)`; without a kernel `config::run(...)`, a
+    function among the code of the configuration."""
 
-    kernel: str
+    kernel: str | None
     config: Config
     inputs: tuple[str, ...]
     output: str
@@ -92,7 +93,8 @@ class Call:
         """The statement, with what stands before the name of a value and of a constant."""
         names = [values + name for name in (*self.inputs, self.output, *self.further)]
         names += [constants + name for name in self.constants]
-        return f"kbuild::{self.kernel}<{self.config.name}>({', '.join(names)});"
+        called = f"{self.config.name}::run" if self.kernel is None else f"kbuild::{self.kernel}<{self.config.name}>"
+        return f"{called}({', '.join(names)});"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Step:
     """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use.
 
     `header` has the kernels, a file of `backends/hls/`; one that is not kbuild's own has its text in `source`. `side`:
-    neighbours in an array that the kernels use in one cycle, which a memory must have side by side.
+    neighbours in an array that the kernels use in one cycle, which a memory must have side by side. `inside`
+    are the steps of a graph that the node runs: their calls are in the code of its own.
     """
 
     header: str
@@ -109,6 +112,19 @@ class Step:
     temporaries: tuple[Array, ...] = ()
     source: str | None = None
     side: int = 1
+    inside: tuple[Step, ...] = ()
+
+
+def everywhere(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, and those inside them."""
+    for step in steps:
+        yield from everywhere(step.inside)
+        yield step
+
+
+def includes(steps: Iterable[Step]) -> list[str]:
+    """The lines that include the kernels of all steps."""
+    return [f'#include "kernels/{header}"' for header in sorted({step.header for step in everywhere(steps)})]
 
 
 def arrays(graph: Graph, steps: Iterable[Step]) -> list[Array]:

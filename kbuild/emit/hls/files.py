@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from kbuild.emit.hls.design import Step
+from kbuild.emit.hls.design import Step, everywhere
 from kbuild.errors import UnsupportedModel
 from kbuild.resources import resource
 
@@ -26,7 +26,7 @@ def kernel_texts(steps: Iterable[Step], further: Iterable[str] = ()) -> dict[str
     Raises UnsupportedModel where an operation that is not kbuild's own has two different kernels of one name.
     """
     found: dict[str, str] = {}
-    for step in steps:
+    for step in everywhere(steps):
         text = text_of("hls", *step.header.split("/")) if step.source is None else step.source
         if found.setdefault(step.header, text) != text:
             kind = step.header.removeprefix("custom/").removesuffix(".h")

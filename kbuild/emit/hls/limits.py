@@ -24,12 +24,13 @@ def digits(node: Node) -> int:
 def check(graph: Graph, backend: str) -> None:
     """Raise UnsupportedModel when the adders are beyond the backend's limit, naming the largest layers."""
     most = load_backend(backend).limits["adders"]
-    sizes = {node.name: digits(node) for node in graph}
+    nodes = {node.name: node for node in graph.everywhere()}
+    sizes = {name: digits(node) for name, node in nodes.items()}
     total = sum(sizes.values())
     if total <= most:
         return
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
-    layers = ", ".join(f"{graph[name].layer.name} {sizes[name]:,}" for name in largest if sizes[name])
+    layers = ", ".join(f"{nodes[name].layer.name} {sizes[name]:,}" for name in largest if sizes[name])
     raise UnsupportedModel(
         f"distributed arithmetic of this model has {total:,} terms to add, more than the {most:,} that kbuild writes "
         f"(largest layers: {layers}). Give the weights fewer bits or prune them, or these layers Strategy: Resource"

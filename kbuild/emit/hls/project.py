@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kbuild.dataclass import dataclass
-from kbuild.emit.hls.design import Step, arrays, spell, type_name, value_name
+from kbuild.emit.hls.design import Step, arrays, includes, spell, type_name, value_name
 from kbuild.emit.hls.files import kernel_texts, text_of, type_headers
 from kbuild.emit.hls.ports import inputs_of, outputs_of
 from kbuild.emit.hls.steps import steps
@@ -19,7 +19,7 @@ from kbuild.ops.multipliers import Multiplying
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 # Kinds of ops that do one position, step or row after the other.
-_LOOPS = ("conv", "pool", "simple_rnn", "lstm", "gru", "normalize", "gather")
+_LOOPS = ("conv", "pool", "simple_rnn", "lstm", "gru", "scan", "normalize", "gather")
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
 
 
@@ -126,10 +126,9 @@ def _defines(design: _Design) -> str:
 
 def _parameters(made: Sequence[Step]) -> str:
     guard = "KBUILD_PARAMETERS_H"
-    includes = "\n".join(f'#include "kernels/{kernel}"' for kernel in sorted({step.header for step in made}))
-    configs = "\n\n".join(call.config.text() for step in made for call in step.calls)
+    lines, configs = "\n".join(includes(made)), "\n\n".join(call.config.text() for step in made for call in step.calls)
     return (f"// The parameters of every kernel call.\n#ifndef {guard}\n#define {guard}\n\n"
-            f'#include "defines.h"\n{includes}\n\n{configs}\n\n#endif\n')
+            f'#include "defines.h"\n{lines}\n\n{configs}\n\n#endif\n')
 
 
 def _top(graph: Graph, name: str, made: Sequence[tuple[Node, Step]]) -> str:

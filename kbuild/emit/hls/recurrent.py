@@ -1,4 +1,4 @@
-"""Kernel calls of recurrent cells. Nodes that return different states of one computation share it."""
+"""Kernel calls of recurrent cells and other loops. Nodes that return different states of one computation share it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ from kbuild.emit.hls.design import (
 )
 from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.lookup import lookup
+from kbuild.emit.hls.scan import LoopCode, over_arrays
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
+from kbuild.ops.loop import Loop
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.multipliers import STRATEGIES
 from kbuild.ops.rnn import Recurrent
+from kbuild.ops.scan import Scan
 
 TABLE, LINEAR, RELU = range(3)  # kinds of functions in backends/hls/recurrent.h
 ONE = FixedType(1, 1, signed=False)
 
 
-def recurrent(node: Node, op: Recurrent, inputs: Sequence[Node]) -> Step:
+def recurrent(node: Node, op: Loop, inputs: Sequence[Node]) -> Step:
     """The computation of one node."""
     return _computation((node,), inputs)
 
@@ -44,7 +47,7 @@ def shared(graph: Graph) -> dict[str, Step]:
     """The steps, by name, of all nodes that are one computation with other nodes."""
     together: dict[tuple[Op, tuple[str, ...]], list[Node]] = {}
     for node in graph:
-        if isinstance(node.op, Recurrent):
+        if isinstance(node.op, Loop):
             computed = replace(node.op, output=0, return_sequences=False, flip=False)
             together.setdefault((computed, node.inputs), []).append(node)
     found: dict[str, Step] = {}
@@ -78,9 +81,10 @@ def _kept(number: int, nodes: Sequence[Node]) -> _Kept:
         return _Kept(array, first.shape[0] if op.return_sequences else 1, int(op.flip), own=True)
     lengths = [node.shape[0] for node in wanted if _op(node).return_sequences]
     kept = max(lengths, default=1)
-    index = op.states + number
+    sizes = op.state_sizes()
+    index = len(sizes) + number
     array = Array(f"partial_{index}_{first.name}", f"partial_type_{index}_{first.name}",
-                  op.state_types()[number].plain(), kept * op.units)  # fmt: skip
+                  op.state_types()[number].plain(), kept * sizes[number])  # fmt: skip
     return _Kept(array, kept, 0, own=False)
 
 
@@ -88,13 +92,13 @@ def _share(node: Node, nodes: Sequence[Node]) -> Call:
     """A node's value out of what the first of the nodes keeps."""
     op = _op(node)
     kept = _kept(op.output, nodes)
-    integers = {"kept": kept.kept, "units": op.units, "flip": int(op.flip),
+    integers = {"kept": kept.kept, "units": node.shape[-1], "flip": int(op.flip),
                 "returned": node.shape[0] if op.return_sequences else 1}
     return Call("states", Config(config_name(node.name), integers, {}), (kept.array.name,), value_name(node.name))
 
 
-def _op(node: Node) -> Recurrent:
-    assert isinstance(node.op, Recurrent)
+def _op(node: Node) -> Loop:
+    assert isinstance(node.op, Loop)
     return node.op
 
 
@@ -104,18 +108,28 @@ def _op(node: Node) -> Recurrent:
 def _computation(nodes: Sequence[Node], inputs: Sequence[Node]) -> Step:
     """The step of the first of the nodes: initial states, the cell, and the node's own value."""
     node, op = nodes[0], _op(nodes[0])
-    kept = [_kept(number, nodes) for number in range(op.states)]
+    kept = [_kept(number, nodes) for number, _ in enumerate(op.state_sizes())]
     begun, starts, calls = _starts(node, op, inputs)
     integers = {"go_backwards": int(op.go_backwards)}
     for number, each in enumerate(kept):
         integers |= {f"kept{number}": each.kept, f"flip{number}": each.flip}
-    config, constants = cell(node, op, inputs[0], integers)
-    calls.append(Call(kernel(op), config, (value_name(inputs[0].name), *begun), kept[0].array.name,
-                      tuple(constant.name for constant in constants), tuple(each.array.name for each in kept[1:])))
+    header, name, code = _code(node, op, inputs[0], integers)
+    calls.append(Call(name, code.config, (value_name(inputs[0].name), *begun), kept[0].array.name,
+                      tuple(constant.name for constant in code.constants),
+                      tuple(each.array.name for each in kept[1:])))  # fmt: skip
     if not kept[op.output].own:
         calls.append(_share(node, nodes))
     temporaries = (*starts, *(each.array for each in kept if not each.own))
-    return Step(f"{op.kind}.h", numbered(calls), tuple(constants), temporaries)
+    return Step(header, numbered(calls), code.constants, temporaries, inside=code.inside)
+
+
+def _code(node: Node, op: Loop, x: Node, integers: dict[str, int]) -> tuple[str, str | None, LoopCode]:
+    """The header and the name of the kernel, if it is one, and its configuration."""
+    if isinstance(op, Scan):
+        return "recurrent.h", None, over_arrays(node, op, x, integers)
+    assert isinstance(op, Recurrent)
+    config, constants = cell(node, op, x, integers)
+    return f"{op.kind}.h", kernel(op), LoopCode(config, tuple(constants), ())
 
 
 def cell(node: Node, op: Recurrent, x: Node, integers: dict[str, int]) -> tuple[Config, list[Constant]]:
@@ -134,13 +148,13 @@ def kernel(op: Recurrent) -> str:
     return "gru_reset_before" if isinstance(op, Gru) and not op.reset_after else op.kind
 
 
-def _starts(node: Node, op: Recurrent, inputs: Sequence[Node]) -> tuple[list[str], list[Array], list[Call]]:
+def _starts(node: Node, op: Loop, inputs: Sequence[Node]) -> tuple[list[str], list[Array], list[Call]]:
     """Names of the initial states, those that are zeros as intermediate arrays, and the calls that make them."""
     if len(inputs) > 1:
         return [value_name(given.name) for given in inputs[1:]], [], []
-    zeros = [Array(f"partial_{number}_{node.name}", f"partial_type_{number}_{node.name}", of.plain(), op.units)
-             for number, of in enumerate(op.state_types())]  # fmt: skip
-    calls = [Call("zero", Config(config_name(node.name), {"elements": op.units}, {}), (), each.name) for each in zeros]
+    zeros = [Array(f"partial_{number}_{node.name}", f"partial_type_{number}_{node.name}", of.plain(), size)
+             for number, (of, size) in enumerate(zip(op.state_types(), op.state_sizes(), strict=True))]  # fmt: skip
+    calls = [Call("zero", Config(config_name(node.name), {"elements": each.size}, {}), (), each.name) for each in zeros]
     return [each.name for each in zeros], zeros, calls
 
 
@@ -148,21 +162,21 @@ def _sums(node: Node, op: Recurrent, x: FixedType) -> tuple[list[Config], list[C
     """The products with the input and with the state; those of a reset state are by themselves."""
     accum, recurrent_accum = op.sums()
     state, units, reused = op.state_types()[0], op.units, op.recurrent_reuse_factor
-    found = [_products("input", "", node, (op.weight, op.bias), x, accum, op.reuse_factor)]
+    found = [_products("input", "", node, op, (op.weight, op.bias), x, accum, op.reuse_factor)]
     parts = [("recurrent", slice(None))]
     if isinstance(op, Gru) and not op.reset_after:
         parts = [("recurrent", slice(0, 2 * units)), ("candidate", slice(2 * units, None))]
     for name, columns in parts:
         weight = Tensor(op.recurrent_weight.data[:, columns], op.recurrent_weight.type)
         bias = op.recurrent_bias and Tensor(op.recurrent_bias.data[columns], op.recurrent_bias.type)
-        found.append(_products(name, f"{name}_", node, (weight, bias), state, recurrent_accum, reused))
+        found.append(_products(name, f"{name}_", node, op, (weight, bias), state, recurrent_accum, reused))
     return [config for config, _ in found], [constant for _, constants in found for constant in constants]
 
 
-def _products(name: str, prefix: str, node: Node, matrix: tuple[Tensor, Tensor | None], x: FixedType,
+def _products(name: str, prefix: str, node: Node, op: Recurrent, matrix: tuple[Tensor, Tensor | None], x: FixedType,
               accum: FixedType, reuse_factor: int) -> tuple[Config, tuple[Constant, Constant]]:  # fmt: skip
     """The configuration of the products of one matrix and its bias, as in backends/hls/dense.h, and its constants."""
-    (inputs, outputs), strategy = matrix[0].shape, _op(node).strategy
+    (inputs, outputs), strategy = matrix[0].shape, op.strategy
     weight = Constant(f"{prefix}weight_{node.name}", matrix[0])
     bias = bias_constant(f"{prefix}bias_{node.name}", matrix[1], outputs)
     integers = {"rows": 1, "inputs": inputs, "groups": 1, "outputs": outputs, "strategy": STRATEGIES.index(strategy),

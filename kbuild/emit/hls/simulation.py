@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from kbuild.dataclass import dataclass, replace
 from kbuild.emit.hls import tables
-from kbuild.emit.hls.design import Constant, Step, arrays, spell
+from kbuild.emit.hls.design import Constant, Step, arrays, everywhere, includes, spell
 from kbuild.emit.hls.files import kernel_texts, text_of, type_headers
 from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.stream import simulation as stream
@@ -43,7 +43,7 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
         made = [step for _, step in steps(graph)]
         texts, headers = {MAIN: _main(graph, made)}, ("library.h", "parallel.h")
         kernels = kernel_texts(made)
-    further = sorted({step.source for step in made if step.source is not None})
+    further = sorted({step.source for step in everywhere(made) if step.source is not None})
     structure = hashlib.sha256("\n".join([*texts.values(), *further]).encode()).hexdigest()[:32]
     files = dict(texts)
     files[MAIN] += f'\nextern "C" const char* kbuild_structure() {{ return "{structure}"; }}\n'
@@ -55,6 +55,7 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
 
 def with_loaded_weights(graph: Graph) -> Graph:
     """The graph without distributed arithmetic, whose code has the weights in it. It computes the same."""
+    graph = graph.changed_inside(with_loaded_weights)
     return graph.with_nodes(
         replace(node, op=node.op.reusing("latency", *node.op.reuse_factors))
         if isinstance(node.op, Multiplying) and node.op.strategy == "distributed_arithmetic" else node
@@ -74,7 +75,7 @@ def _main(graph: Graph, made: Sequence[Step]) -> str:
     return "\n".join([
         "// C simulation. The weights are loaded at run time.",
         '#include "ap_types/ap_fixed.h"',
-        *(f'#include "kernels/{name}"' for name in sorted({step.header for step in made})),
+        *includes(made),
         '#include "parallel.h"',
         "",
         *(f"typedef {spell(value.type)} {value.type_name};" for value in values),

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from kbuild.ops.einsum import Einsum
     from kbuild.ops.identity import Identity
     from kbuild.ops.logic import Logic
+    from kbuild.ops.loop import Loop
     from kbuild.ops.lut import Lut
     from kbuild.ops.normalize import Normalize
     from kbuild.ops.relu import Relu
     from kbuild.ops.reshape import Reshape
-    from kbuild.ops.rnn import Recurrent
 
 
 def steps(graph: Graph) -> list[tuple[Node, Step]]:
@@ -151,7 +151,7 @@ def _constant(node: Node, op: ConstantOp, inputs: Sequence[Node]) -> Step:
 # Families of their own, which most networks do without: imported when an op is there.
 
 
-def _recurrent(node: Node, op: Recurrent, inputs: Sequence[Node]) -> Step:
+def _recurrent(node: Node, op: Loop, inputs: Sequence[Node]) -> Step:
     from kbuild.emit.hls.recurrent import recurrent
 
     return recurrent(node, op, inputs)
@@ -204,6 +204,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "simple_rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,
+    "scan": _recurrent,
     "normalize": _normalize,
     "einsum": _einsum,
     "gather": gather,

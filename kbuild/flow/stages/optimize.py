@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kbuild.config import lock_text
 from kbuild.flow.data_check import check_data, files_checked
-from kbuild.flow.estimate import multiplications
+from kbuild.flow.estimate import executed, multiplications
 from kbuild.flow.inputs import calibration_inputs, calibration_ranges
 from kbuild.flow.output import LOCK_FILE, Content
 from kbuild.flow.stage import Stage
@@ -144,7 +144,7 @@ def report_of(
         io_type=build.recipe.io_type,
         inputs=tuple(_port(node) for node in graph.inputs),
         outputs=tuple(_port(graph[name]) for name in graph.outputs),
-        layers=tuple(_layer(node, known.get(node.name)) for node in graph),
+        layers=tuple(_layer(node, times, known.get(node.name)) for node, times in executed(graph)),
         passes=tuple(passes),
         notes=notes,
     )
@@ -154,7 +154,7 @@ def _port(node: Node) -> Port:
     return Port(node.layer.name, node.shape, str(node.fixed()))
 
 
-def _layer(node: Node, inexact: Inexact | None) -> OptimizedLayer:
+def _layer(node: Node, times: int, inexact: Inexact | None) -> OptimizedLayer:
     from kbuild.ops.multipliers import Multiplying
 
     products = node.op if isinstance(node.op, Multiplying) else None
@@ -165,7 +165,7 @@ def _layer(node: Node, inexact: Inexact | None) -> OptimizedLayer:
         types=types_of(node),
         strategy=products.strategy if products else None,
         reuse_factor=products.reuse_factor if products else None,
-        multiplications=multiplications(node),
+        multiplications=times * multiplications(node),
         inexact=inexact.reason if inexact else None,
         error_bound=inexact.bound if inexact else None,
     )
@@ -175,6 +175,7 @@ def types_of(node: Node) -> dict[str, str]:
     """The type of every variable of a node: its constants, its accumulator, its result."""
     from kbuild.fixed import FixedType
     from kbuild.ir import Tensor
+    from kbuild.ops.scan import Scan
 
     found = {}
     for name, value in vars(node.op).items():
@@ -182,4 +183,6 @@ def types_of(node: Node) -> dict[str, str]:
             found[name] = str(value)
         elif isinstance(value, Tensor) and value.type is not None:
             found[name] = str(value.type)
+    if isinstance(node.op, Scan):
+        found |= {f"state{number}": str(of) for number, of in enumerate(node.op.state_types())}
     return {**found, "result": str(node.type) if node.type else "float"}

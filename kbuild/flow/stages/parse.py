@@ -116,5 +116,6 @@ def _parameters(nodes: list[Node]) -> int:
     """Values of the distinct constants: a layer that is used twice has its weights once."""
     from kbuild.ir import Tensor
 
-    constants = {value for node in nodes for value in vars(node.op).values() if isinstance(value, Tensor)}
+    constants = {value for node in nodes for each in node.everywhere() for value in vars(each.op).values()
+                 if isinstance(value, Tensor)}
     return sum(int(tensor.data.size) for tensor in constants)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from kbuild.errors import UnsupportedModel
@@ -85,6 +85,7 @@ class _Builder:
             self._add,
             partial(self._part_layer, path),
             self._transpose,
+            self._graph_inside,
             arguments,
             live=layer.live,
         )
@@ -108,6 +109,15 @@ class _Builder:
         node = self._add(f"{source.name}_transposed", Transpose(axes), (source,), source.layer)
         self.layout.add(node.name)
         return node
+
+    def _graph_inside(self, build: Callable[[], tuple[Node, ...]]) -> Graph:
+        """The graph of the nodes that `build` adds; their names are unique in the model."""
+        around, self.nodes = self.nodes, []
+        try:
+            outputs = build()
+            return Graph("inside", tuple(self.nodes), tuple(node.name for node in outputs))
+        finally:
+            self.nodes = around
 
     def _add(self, name: str, op: Op, inputs: tuple[Node, ...], layer: Layer) -> Node:
         if len(self.nodes) >= MAX_NODES:

@@ -11,10 +11,11 @@ from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
-from kbuild.ir import Layer, Node, Op, Shape, Tensor
+from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor
 
 ALL = ("*",)  # instead of names of weights: whatever the file has for the layer, by path and number
 AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
+GraphInside = Callable[[Callable[[], tuple[Node, ...]]], Graph]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class LayerCall:
     `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
     from the part's name and class, and whether it is an inner one (`ir.Layer`). `add_transpose` adds a change of
     layout, which is no operation of any layer.
+    `graph_inside` makes a graph of the nodes that a function adds, which returns those of the results.
     `exact`: its weights are those of a quantized model, and kept to the last bit. `live` is the layer object of a model
     in memory, None in one from files.
     """
@@ -36,6 +38,7 @@ class LayerCall:
     add_node: AddNode
     part_layer: Callable[[str, str, bool], Layer]
     add_transpose: Callable[[Node, tuple[int, ...]], Node]
+    graph_inside: GraphInside
     arguments: Mapping[str, object] = field(default_factory=dict)
     exact: bool = False
     live: object = None

@@ -80,7 +80,7 @@ class _Mover:
         self.orders: dict[str, IntArray] = {}
         self.made: dict[tuple[str, Axes], str] = {}
         self.names = Names(ignore_case=True)
-        for node in graph:
+        for node in graph.everywhere():
             if node.name not in layout:
                 self.names.take(node.name)
 

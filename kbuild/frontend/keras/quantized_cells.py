@@ -8,7 +8,7 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FloatArray
-from kbuild.frontend.keras.cells import Cell, Elementwise, States, Steps, Value, gated
+from kbuild.frontend.keras.cells import Cell, Elementwise, States, Steps, gated
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import LayerCall
 from kbuild.frontend.keras.layers.activation import function_name, function_of
@@ -49,17 +49,17 @@ class QuantizedCell(Cell):
     reset_after: bool = False
     products: Elementwise | None = None
 
-    def project(self, steps: Steps, sequence: Node) -> Node:
-        made = steps.product(steps.apply(self.inputs, sequence), self.weights.kernel, self.weights.bias)
-        return steps.node(made)
+    def project(self, steps: Steps, element: Node) -> Node:
+        """The products with the inputs: [G * U]."""
+        return steps.product(element, self.weights.kernel, self.weights.bias)
 
-    def act(self, steps: Steps, value: Value, gate: bool = False) -> Value:
+    def act(self, steps: Steps, value: Node, gate: bool = False) -> Node:
         """The activation, or that of the gates."""
         for function in self.recurrent_activation if gate else self.activation:
             value = steps.apply(function, value)
         return value
 
-    def gates(self, steps: Steps, value: Value) -> list[Value]:
+    def gates(self, steps: Steps, value: Node) -> list[Node]:
         """The parts of each gate."""
         size = value.shape[0]
         return [steps.part(value, start, start + self.units) for start in range(0, size, self.units)]
@@ -69,8 +69,8 @@ class QuantizedCell(Cell):
 class QuantizedSimpleRnn(QuantizedCell):
     """`h = activation(a + state(h) @ recurrent)`."""
 
-    def step(self, steps: Steps, inputs: Node, states: States) -> States:
-        before = steps.apply(self.state, states[0])
+    def step(self, steps: Steps, element: Node, states: States) -> States:
+        inputs, before = self.project(steps, element), steps.apply(self.state, states[0])
         return (self.act(steps, steps.add(inputs, steps.product(before, self.weights.recurrent, None))),)
 
 
@@ -78,8 +78,8 @@ class QuantizedSimpleRnn(QuantizedCell):
 class QuantizedGru(QuantizedCell):
     """As `ops/gru.py`, with the quantized state throughout."""
 
-    def step(self, steps: Steps, inputs: Node, states: States) -> States:
-        before, units = steps.apply(self.state, states[0]), self.units
+    def step(self, steps: Steps, element: Node, states: States) -> States:
+        inputs, before, units = self.project(steps, element), steps.apply(self.state, states[0]), self.units
         weights, bias = self.weights.recurrent, self.weights.recurrent_bias
         first = weights if self.reset_after else weights[:, : 2 * units]
         inner = steps.product(before, first, bias)
@@ -100,9 +100,9 @@ class QuantizedLstm(QuantizedCell):
 
     states: int = 2
 
-    def step(self, steps: Steps, inputs: Node, states: States) -> States:
+    def step(self, steps: Steps, element: Node, states: States) -> States:
         hidden, carry = (steps.apply(self.state, state) for state in states)
-        total = steps.add(inputs, steps.product(hidden, self.weights.recurrent, None))
+        total = steps.add(self.project(steps, element), steps.product(hidden, self.weights.recurrent, None))
         entry, forget, new, output = self.gates(steps, total)
         entry, forget, output = (self.act(steps, gate, gate=True) for gate in (entry, forget, output))
         kept = steps.multiply(forget, carry)

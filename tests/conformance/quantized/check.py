@@ -15,6 +15,8 @@ from kbuild import emulate
 from kbuild.fixed import FixedType, IntArray
 from kbuild.frontend.keras import read_model
 from kbuild.ir import Graph
+from kbuild.passes import drop_identity, repeat_steps
+from kbuild.passes.context import Context
 
 SHARE = 8  # one case of so many goes through the C simulation
 SMALL = 100  # seeds below it are those of goldens and of single cases, which all do
@@ -38,15 +40,16 @@ def trials(outcome: Outcome, case: Reference) -> Iterator[Trial]:
             known = final, integers, values
             for name, wanted in zip(final.outputs, case.outputs, strict=True):
                 _equal_integers(f"the output {name} ({final[name].op.kind})", values[name], final[name].fixed(), wanted)
-            outcome.kinds = tuple(sorted(set(outcome.kinds) | _kinds(final, case.subject)))
+            outcome.kinds = tuple(sorted(set(outcome.kinds) | _kinds(final, context, case.subject)))
         accepted = capability(outcome, "auto", final, context)
         if accepted and (outcome.case.seed % SHARE == 0 or outcome.case.seed < SMALL):
             yield Trial(outcome, "auto", io_type, final, dict(known[1]), dict(known[2]))
 
 
-def _kinds(graph: Graph, subject: tuple[str, ...]) -> set[str]:
-    """The operations of the layers that the case is about."""
-    return {node.op.kind for node in graph
+def _kinds(graph: Graph, context: Context, subject: tuple[str, ...]) -> set[str]:
+    """The operations of the layers that the case is about, also of a loop's steps when they are spelled out."""
+    steps = drop_identity.run(repeat_steps.spelled_out(graph), context)
+    return {node.op.kind for node in (*graph.everywhere(), *steps)
             if any(node.layer.name == name or node.layer.name.startswith(f"{name}_") for name in subject)}  # fmt: skip
 
 

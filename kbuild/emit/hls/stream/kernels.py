@@ -23,6 +23,7 @@ from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.rnn import SimpleRnn
+from kbuild.ops.scan import Scan
 
 
 def kernel(node: Node, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
@@ -44,4 +45,5 @@ KERNELS: dict[type[Op], Callable[..., StreamKernel | None]] = {
     SimpleRnn: recurrent,
     Lstm: recurrent,
     Gru: recurrent,
+    Scan: recurrent,
 }

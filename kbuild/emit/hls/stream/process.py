@@ -52,7 +52,7 @@ class StreamKernel:
     The call's inputs and output are `hls::stream<kbuild::packet<T, width> >&`, its constants arrays as with
     io_parallel; `header` is relative to `backends/hls/`. `reads` has the packing that the kernel expects of each input,
     `writes` that of its output. `interval`: cycles between two firings of its schedule, 0 where a firing ends before
-    the next begins.
+    the next begins. `inside`: as in `Step`.
     """
 
     header: str
@@ -62,6 +62,7 @@ class StreamKernel:
     schedule: Schedule
     constants: tuple[Constant, ...] = ()
     interval: int = 1
+    inside: tuple[Step, ...] = ()
 
 
 # ---- what a process does with its packets ----------------------------------------------------------------------

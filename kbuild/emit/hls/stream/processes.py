@@ -142,7 +142,7 @@ def _process(node: Node, title: str, body: Body, schedule: Schedule, lag: int) -
 def _of_kernel(node: Node, own: StreamKernel, inputs: Sequence[Node], values: _Values) -> Draft:
     """The same call on the process' own streams."""
     names = tuple(f"in_{i}" for i, _ in enumerate(inputs, start=1))
-    step = Step(own.header, (replace(own.call, inputs=names, output="out_1"),), own.constants)
+    step = Step(own.header, (replace(own.call, inputs=names, output="out_1"),), own.constants, inside=own.inside)
     schedule = replace(own.schedule, writes=own.schedule.writes.reshape(len(own.schedule.reads), 1))
     process = _process(node, "as it comes", Kernel(step), schedule, _lag(_latency(node), own.interval))
     reads = tuple((values.source[x.name], packing) for x, packing in zip(inputs, own.reads, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbuild.emit.hls import tables
-from kbuild.emit.hls.design import Constant
+from kbuild.emit.hls.design import Constant, includes
 from kbuild.emit.hls.stream.process import Network
 from kbuild.emit.hls.stream.project import types
 from kbuild.emit.hls.stream.text import call, function, kept_arrays
@@ -57,7 +57,7 @@ def _part(network: Network, number: int, indices: Sequence[int]) -> list[str]:
     steps = [process.step for _, process in chosen if process.step is not None]
     return [
         '#include "csim.h"',
-        *(f'#include "kernels/{name}"' for name in sorted({step.header for step in steps})),
+        *includes(steps),
         "",
         *(call.config.text() for step in steps for call in step.calls),
         "",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from kbuild.dataclass import replace
-from kbuild.frontend.keras.cells import Order, unrolled
+from kbuild.frontend.keras.cells import Order
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import function_name, function_of
@@ -14,6 +14,7 @@ from kbuild.ir import Node, Tensor
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
+from kbuild.ops.loop import Loop
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import Merge
@@ -21,6 +22,7 @@ from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent, SimpleRnn
 
 Function = tuple[str, tuple[float, ...]]
+_Made = tuple[Loop, tuple[Node, ...]]  # an operation, and what it reads
 
 _CELLS = ("SimpleRNN", "LSTM", "GRU")
 _QUANTIZED = ("QSimpleRNN", "QLSTM", "QGRU", "hgq>QSimpleRNN", "hgq>QGRU")  # whose cells have quantizers inside
@@ -154,39 +156,36 @@ def _results(
         given = (value, *(initial[:states] if number < len(cells) else initial))
         initial = initial[states:]
         make = _quantized if cell.class_name in _QUANTIZED else _floating
-        value, own = make(call, cell, f"{prefix}{path}", given, order)
-        last += own() if layer.flag("return_state", False) else ()
+        op, read = make(call, cell, f"{prefix}{path}", given, order)
+        value = call.add(op, *read)
+        last += _last_states(call, op, read, value) if layer.flag("return_state", False) else ()
     return value, *last
 
 
-Made = tuple[Node, Callable[[], tuple[Node, ...]]]  # the value, and what adds nodes of the last states
-
-
-def _floating(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> Made:
+def _floating(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> _Made:
     op = replace(
         _op(call, cell, path, given[0].shape[1]),
         go_backwards=order.go_backwards,
         return_sequences=order.return_sequences,
         flip=order.flip,
     )
-    value = call.add(op, *given)
-    return value, lambda: _last_states(call, op, given, value)
+    return op, given
 
 
-def _quantized(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> Made:
-    from kbuild.frontend.keras.quantized_cells import read_cell  # few models have them
+def _quantized(call: LayerCall, cell: Config, path: str, given: tuple[Node, ...], order: Order) -> _Made:
+    from kbuild.frontend.keras.cells import scan  # few models have them
+    from kbuild.frontend.keras.quantized_cells import read_cell
 
     inner, made = read_cell(call, cell, path, given[0].shape[1])
-    value, last = unrolled(inner, made, given, order)
-    return value, lambda: last
+    return scan(inner, made, given, order)
 
 
-def _last_states(call: LayerCall, op: Recurrent, given: tuple[Node, ...], value: Node) -> tuple[Node, ...]:
+def _last_states(call: LayerCall, op: Loop, given: tuple[Node, ...], value: Node) -> tuple[Node, ...]:
     return tuple(
         value
         if number == 0 and not op.return_sequences
         else call.add(replace(op, output=number, return_sequences=False, flip=False), *given)
-        for number in range(op.states)
+        for number, _ in enumerate(op.state_sizes())
     )
 
 
