@@ -14,9 +14,9 @@ void dense_row(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     add_products<C, 1, C::inputs>(x, row * C::inputs, accum, weight, 0);
-    for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = cast<Y>(accum[n]);
 }
 
 // Latency: one new input every `reuse_factor` cycles, with at most `multipliers` multipliers.
@@ -56,12 +56,12 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS ARRAY_PARTITION variable=accum complete
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            accum[n] = bias[n];
+            accum[n] = cast<typename C::accum_t>(bias[n]);
         }
         add_steps<C, 1, C::reuse_factor>(x, row * C::inputs, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            y[row * C::outputs + n] = accum[n];
+            y[row * C::outputs + n] = cast<Y>(accum[n]);
         }
     }
 }
@@ -81,7 +81,7 @@ void dense_distributed_arithmetic(const X x[C::rows * C::inputs], Y y[C::rows * 
 #pragma HLS ARRAY_PARTITION variable=accum complete
         for (int k = 0; k < C::inputs; ++k) values[k] = x[row * C::inputs + k];
         distributed_sums<C>(values, accum, bias);
-        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = cast<Y>(accum[n]);
     }
 }
 

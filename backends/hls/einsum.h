@@ -25,9 +25,9 @@ void matrix_products(const A a[C::batch * C::rows * C::terms], const B b[C::batc
                 const int from = C::blocked ? (s * C::columns + n) * C::terms + k * C::lanes
                                             : (s * C::terms + k) * C::columns + n;
                 for (int lane = 0; lane < C::lanes; ++lane)
-                    accum[lane] += typename C::term_t(value * b[from + lane]);
+                    accum[lane] += cast<typename C::term_t>(value * b[from + lane]);
             }
-            for (int lane = 0; lane < C::lanes; ++lane) y[row * C::columns + n + lane] = accum[lane];
+            for (int lane = 0; lane < C::lanes; ++lane) y[row * C::columns + n + lane] = cast<Y>(accum[lane]);
         }
     }
 }

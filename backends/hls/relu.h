@@ -3,6 +3,7 @@
 #define KBUILD_RELU_H
 
 #include "broadcast.h"
+#include "cast.h"
 
 namespace kbuild {
 
@@ -13,7 +14,7 @@ void relu(const X x[C::elements], Y y[C::elements]) {
     for (int i = 0; i < C::elements; ++i) {
         X value = x[i];
         if (value < zero) value = zero;
-        y[i] = value;
+        y[i] = cast<Y>(value);
     }
 }
 
@@ -25,9 +26,9 @@ void relu_general(const X x[C::elements], Y y[C::elements], const typename C::sl
 #pragma HLS ARRAY_PARTITION variable=slope complete
     KBUILD_EACH(C) {
         const X value = x[KBUILD_HERE(C)];
-        Y below = slope[KBUILD_A(C)] * (value - threshold[0]);
-        Y above = value;
-        if (C::limited && value > max_value[0]) above = max_value[0];
+        Y below = cast<Y>(slope[KBUILD_A(C)] * (value - threshold[0]));
+        Y above = cast<Y>(value);
+        if (C::limited && value > max_value[0]) above = cast<Y>(max_value[0]);
         if (value > threshold[0]) below = above;
         y[KBUILD_HERE(C)] = below;
     }
