@@ -18,6 +18,8 @@
 //   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1;
 //   - doubles are rounded before the range is checked, as always; SAT_ZERO of ac_fixed<32 n, ...> checks first.
 // Infinities and NaN count as values out of range. Beyond 53 bits to_double() rounds once, to the nearest even.
+// With KFIXED_STRICT, casts at which the vendor's C simulation stops are refused: those of a value to a type that rounds
+// away more bits than the value has.
 // Refused at compile time: division of fractions or of more than 127 bits, AP_WRAP with N > 0 saturated bits,
 // AP_WRAP_SM, ap_* mixed with ac_*, arithmetic with float.
 #ifndef KFIXED_H
