@@ -6,6 +6,7 @@
 #include "broadcast.h"
 #include "cast.h"
 #include "divide.h"
+#include "less.h"
 
 namespace kbuild {
 
@@ -32,7 +33,7 @@ void maximum(const A a[C::a_elements], const B b[C::b_elements], Y y[C::elements
 #pragma HLS PIPELINE
     KBUILD_EACH(C) {
         Y result = cast<Y>(a[KBUILD_A(C)]);
-        if (b[KBUILD_B(C)] > a[KBUILD_A(C)]) result = cast<Y>(b[KBUILD_B(C)]);
+        if (less(a[KBUILD_A(C)], b[KBUILD_B(C)])) result = cast<Y>(b[KBUILD_B(C)]);
         y[KBUILD_HERE(C)] = result;
     }
 }
@@ -42,7 +43,7 @@ void minimum(const A a[C::a_elements], const B b[C::b_elements], Y y[C::elements
 #pragma HLS PIPELINE
     KBUILD_EACH(C) {
         Y result = cast<Y>(a[KBUILD_A(C)]);
-        if (b[KBUILD_B(C)] < a[KBUILD_A(C)]) result = cast<Y>(b[KBUILD_B(C)]);
+        if (less(b[KBUILD_B(C)], a[KBUILD_A(C)])) result = cast<Y>(b[KBUILD_B(C)]);
         y[KBUILD_HERE(C)] = result;
     }
 }

@@ -5,6 +5,7 @@
 
 #include "broadcast.h"
 #include "cast.h"
+#include "less.h"
 
 namespace kbuild {
 
@@ -40,7 +41,7 @@ void step(const X x[C::elements], Y y[C::elements],
     KBUILD_EACH(C) {
         int index = 0;
         for (int k = 0; k < C::thresholds; ++k)
-            if (x[KBUILD_HERE(C)] >= thresholds[KBUILD_A(C) * C::thresholds + k]) ++index;
+            if (!less(x[KBUILD_HERE(C)], thresholds[KBUILD_A(C) * C::thresholds + k])) ++index;
         const int row = C::value_rows == 1 ? 0 : KBUILD_A(C);
         y[KBUILD_HERE(C)] = cast<Y>(values[row * (C::thresholds + 1) + index]);
     }

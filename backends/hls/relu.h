@@ -4,6 +4,7 @@
 
 #include "broadcast.h"
 #include "cast.h"
+#include "less.h"
 
 namespace kbuild {
 
@@ -28,8 +29,8 @@ void relu_general(const X x[C::elements], Y y[C::elements], const typename C::sl
         const X value = x[KBUILD_HERE(C)];
         Y below = cast<Y>(slope[KBUILD_A(C)] * (value - threshold[0]));
         Y above = cast<Y>(value);
-        if (C::limited && value > max_value[0]) above = cast<Y>(max_value[0]);
-        if (value > threshold[0]) below = above;
+        if (C::limited && less(max_value[0], value)) above = cast<Y>(max_value[0]);
+        if (less(threshold[0], value)) below = above;
         y[KBUILD_HERE(C)] = below;
     }
 }
