@@ -88,8 +88,8 @@ KFIXED_DIVIDE(%)
 #undef KFIXED_DIVIDE
 
 #ifdef KFIXED_STRICT
-#define KFIXED_COMPARED(R)                                   \
-    static_assert(S == S2 || R::width < 31 || is_integer(F), \
+#define KFIXED_COMPARED(R)                                                     \
+    static_assert(S == S2 || R::width < 31 || is_integer(F) || is_integer(F2), \
                   "the vendor's header compares these as unsigned numbers; see less.h");
 #else
 #define KFIXED_COMPARED(R)
