@@ -48,8 +48,9 @@ types: $(test)
 check: $(test)
 	.venv-test/bin/python -m pytest -q -m 'not slow'
 
-slow: $(test)
+slow: $(test) $(keras)
 	.venv-test/bin/python -m pytest -q -m slow
+	.venv-conformance/bin/python -m pytest -q -rs -m slow tests/passes/test_reference_networks.py -k keras
 
 # KBUILD_REFERENCE may name the folder of hls4ml's page on Keras, keras-frontend.txt, whose pieces of code are run, too.
 # KERAS_TESTS may name some of the tests, since most of tests/api needs no Keras and is part of make test.

@@ -56,11 +56,15 @@ ANY = (1, 150)
 
 @dataclass
 class Builder:
-    """A graph in the making: `widths` bounds the widths of types, `strategies` those of dense."""
+    """A graph in the making: `widths` bounds the widths of types, `strategies` those of dense.
+
+    outside: how many places the point may lie outside the bits of a type.
+    """
 
     rng: Random
     widths: tuple[int, int] = NARROW
     strategies: Sequence[str] = STRATEGIES
+    outside: int = 2
     nodes: list[Node] = field(default_factory=list)
     prefix: str = ""  # of the names of nodes
 
@@ -70,7 +74,8 @@ class Builder:
         width = int(rng.integers(low, high + 1))
         if rng.random() < 0.6:
             width = int(np.clip(rng.integers(4, 20), low, high))
-        integer = int(rng.integers(-2, width + 3)) if rng.random() < 0.3 else int(rng.integers(0, width + 1))
+        outside = self.outside if rng.random() < 0.3 else 0
+        integer = int(rng.integers(-outside, width + 1 + outside))
         signed = bool(rng.random() < 0.75)
         if not modes:
             return FixedType(width, integer, signed)
@@ -549,13 +554,15 @@ LOOPS: dict[str, Callable[[Builder], None]] = {"scan": add_scan}
 
 def random_graph(seed: int, nodes: int = 12, kinds: Collection[str] | None = None,
                  widths: tuple[int, int] = NARROW, strategies: Sequence[str] = STRATEGIES,
-                 inputs: int = 3, spatial: bool = False, sequence: bool = False, loops: bool = False) -> Graph:
+                 inputs: int = 3, spatial: bool = False, sequence: bool = False, loops: bool = False,
+                 outside: int = 2) -> Graph:
     """A verified graph of about `nodes` nodes with all types resolved; every value that nothing reads is an output.
 
     spatial: with the ops of images, more often than others, and inputs of more axes. sequence: with recurrent cells,
     normalizations and products of values, more often than others. loops: with loops over steps of random operations.
+    outside: as in `Builder`.
     """
-    b = Builder(np.random.default_rng(seed), widths, strategies)
+    b = Builder(np.random.default_rng(seed), widths, strategies, outside)
     for _ in range(inputs):
         b.add(Input(b.shape()))
     makers = MAKERS | (SPATIAL if spatial else {}) | (SEQUENCE if sequence else {}) | (LOOPS if loops else {})

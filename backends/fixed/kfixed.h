@@ -18,6 +18,9 @@
 //   - an integer from a double of magnitude below 1/2 is 0 (ac_int: -1 if negative); ap_int(-0.25) gives 1;
 //   - doubles are rounded before the range is checked, as always; SAT_ZERO of ac_fixed<32 n, ...> checks first.
 // Infinities and NaN count as values out of range. Beyond 53 bits to_double() rounds once, to the nearest even.
+// With KFIXED_STRICT, what the vendor's C model does wrong is refused where kernels could meet it: a cast that rounds away
+// more bits than the value has (it stops), an ap_int from a fraction without integer bits, and the comparison of a signed
+// with an unsigned fixed-point number from 32 bits on.
 // Refused at compile time: division of fractions or of more than 127 bits, AP_WRAP with N > 0 saturated bits,
 // AP_WRAP_SM, ap_* mixed with ac_*, arithmetic with float.
 #ifndef KFIXED_H
@@ -180,6 +183,9 @@ struct num : index<num<W, I, S, Q, O, N, F>, is_integer(F) && (W <= 63 + S)> {
     constexpr num(const num<W2, I2, S2, Q2, O2, N2, F2>& x) : v(cast<W, I, S, Q, O, W2, I2, S2>(x.v)) {
         static_assert(is_ac(F) == is_ac(F2), "ap_ and ac_ types do not mix");
         static_assert(!(F == ac_integer && F2 == ac_real), "ac_fixed becomes ac_int by to_ac_int()");
+#ifdef KFIXED_STRICT
+        static_assert(!(F == ap_integer && F2 == ap_real && I2 <= 0), "the vendor's ap_int takes garbage from this type");
+#endif
     }
     template <class T, class = enable_if_t<native<T>::integer>>
     constexpr num(T x)

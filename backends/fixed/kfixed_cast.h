@@ -109,6 +109,9 @@ constexpr store_t<W, S> cast(const store_t<W2, S2>& v) {
     constexpr bool carries = drop > 0 && !(Q == TRN || (Q == TRN_ZERO && !S2));
     constexpr bool fits = (S || !S2) && I - S >= I2 - S2 + (carries || (S2 && O == SAT_SYM));
     constexpr overflow mode = fits ? WRAP : O;
+#ifdef KFIXED_STRICT
+    static_assert(!(carries && drop > W2), "the C simulation of Vivado and Vitis stops at this cast; see cast.h");
+#endif
     if constexpr (drop > 0) return limit<mode, 0, W, S, W2, S2>(quantise<Q, drop, W2, S2>(v));
     else return limit<mode, -drop, W, S, W2, S2>(v);
 }

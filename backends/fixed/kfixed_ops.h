@@ -87,10 +87,18 @@ KFIXED_DIVIDE(/)
 KFIXED_DIVIDE(%)
 #undef KFIXED_DIVIDE
 
+#ifdef KFIXED_STRICT
+#define KFIXED_COMPARED(R)                                                     \
+    static_assert(S == S2 || R::width < 31 || is_integer(F) || is_integer(F2), \
+                  "the vendor's header compares these as unsigned numbers; see less.h");
+#else
+#define KFIXED_COMPARED(R)
+#endif
 #define KFIXED_COMPARE(OP)                                                \
     template <KFIXED_T2>                                                  \
     constexpr bool operator OP(const KFIXED_A& a, const KFIXED_B& b) {    \
         typedef typename result<KFIXED_A, KFIXED_B>::logic R;             \
+        KFIXED_COMPARED(R)                                                \
         return aligned<R>(a) OP aligned<R>(b);                            \
     }                                                                     \
     template <KFIXED_T, class T>                                          \
@@ -116,6 +124,7 @@ KFIXED_COMPARE(>)
 KFIXED_COMPARE(<=)
 KFIXED_COMPARE(>=)
 #undef KFIXED_COMPARE
+#undef KFIXED_COMPARED
 
 // Shifts keep the type of the left side; a negative distance shifts the other way.
 template <KFIXED_T, class T>

@@ -3,6 +3,7 @@
 #define KBUILD_AFFINE_H
 
 #include "broadcast.h"
+#include "cast.h"
 
 namespace kbuild {
 
@@ -12,7 +13,7 @@ void affine(const X x[C::elements], Y y[C::elements], const typename C::scale_t 
 #pragma HLS PIPELINE
 #pragma HLS ARRAY_PARTITION variable=scale complete
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    KBUILD_EACH(C) y[KBUILD_HERE(C)] = x[KBUILD_HERE(C)] * scale[KBUILD_A(C)] + bias[KBUILD_B(C)];
+    KBUILD_EACH(C) y[KBUILD_HERE(C)] = cast<Y>(x[KBUILD_HERE(C)] * scale[KBUILD_A(C)] + bias[KBUILD_B(C)]);
 }
 
 // y = x + bias.
@@ -20,7 +21,7 @@ template <class C, class X, class Y>
 void offset(const X x[C::elements], Y y[C::elements], const typename C::bias_t bias[C::bias_elements]) {
 #pragma HLS PIPELINE
 #pragma HLS ARRAY_PARTITION variable=bias complete
-    KBUILD_EACH(C) y[KBUILD_HERE(C)] = x[KBUILD_HERE(C)] + bias[KBUILD_B(C)];
+    KBUILD_EACH(C) y[KBUILD_HERE(C)] = cast<Y>(x[KBUILD_HERE(C)] + bias[KBUILD_B(C)]);
 }
 
 }  // namespace kbuild

@@ -18,7 +18,7 @@ void conv_position(const X x[C::inputs * C::channels], Y y[C::positions * C::out
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     for (int k0 = 0; k0 < C::kernel0; ++k0) {
         const int i0 = under(p0, k0, C::stride0, C::dilation0, C::low0, C::spread0, C::size0);
         if (i0 < 0) continue;
@@ -34,7 +34,7 @@ void conv_position(const X x[C::inputs * C::channels], Y y[C::positions * C::out
             }
         }
     }
-    for (int n = 0; n < C::outputs; ++n) y[KBUILD_POSITION(C) * C::outputs + n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[KBUILD_POSITION(C) * C::outputs + n] = cast<Y>(accum[n]);
 }
 
 // Latency: `at_once` positions every `reuse_factor` cycles, with at most `multipliers` multipliers.
@@ -119,13 +119,13 @@ void conv_resource(const X x[C::inputs * C::channels], Y y[C::positions * C::out
             advance<C>(p0, p1, p2);
             for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-                accum[place * C::outputs + n] = bias[n];
+                accum[place * C::outputs + n] = cast<typename C::accum_t>(bias[n]);
             }
         }
         add_steps_to<C, C::groups, C::reuse_factor, C::at_once>(window, 0, C::terms * C::groups, accum, weight, 0);
         for (int i = 0; i < C::at_once * C::outputs; ++i) {
 #pragma HLS UNROLL
-            y[first * C::outputs + i] = accum[i];
+            y[first * C::outputs + i] = cast<Y>(accum[i]);
         }
     }
 }
@@ -148,7 +148,7 @@ void conv_distributed_arithmetic(const X x[C::inputs * C::channels], Y y[C::posi
             conv_window<C, 1>(x, window, 0, p0, p1, p2);
             advance<C>(p0, p1, p2);
             distributed_sums<C>(window, accum, bias);
-            for (int n = 0; n < C::outputs; ++n) y[(first + place) * C::outputs + n] = accum[n];
+            for (int n = 0; n < C::outputs; ++n) y[(first + place) * C::outputs + n] = cast<Y>(accum[n]);
         }
     }
 }

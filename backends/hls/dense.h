@@ -15,10 +15,10 @@ void dense_row(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outp
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     for (int k = 0; k < C::inputs; ++k)
         add_products<C, C::groups, 1>(x, (row * C::inputs + k) * C::groups, accum, weight, k);
-    for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = cast<Y>(accum[n]);
 }
 
 // Latency: one new input every `reuse_factor` cycles, with at most `multipliers` multipliers.
@@ -58,12 +58,12 @@ void dense_resource(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C:
 #pragma HLS ARRAY_PARTITION variable=accum complete
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            accum[n] = bias[n];
+            accum[n] = cast<typename C::accum_t>(bias[n]);
         }
         add_steps<C, C::groups, C::reuse_factor>(x, row * C::inputs * C::groups, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            y[row * C::outputs + n] = accum[n];
+            y[row * C::outputs + n] = cast<Y>(accum[n]);
         }
     }
 }
@@ -83,7 +83,7 @@ void dense_distributed_arithmetic(const X x[C::rows * C::inputs * C::groups], Y 
 #pragma HLS ARRAY_PARTITION variable=accum complete
         for (int k = 0; k < C::places; ++k) values[k] = x[row * C::places + k];
         distributed_sums<C>(values, accum, bias);
-        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
+        for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = cast<Y>(accum[n]);
     }
 }
 

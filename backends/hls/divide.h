@@ -2,6 +2,7 @@
 #ifndef KBUILD_DIVIDE_H
 #define KBUILD_DIVIDE_H
 
+#include "cast.h"
 #include "integer.h"
 
 namespace kbuild {
@@ -10,7 +11,7 @@ namespace kbuild {
 template <class C, class X, class Y>
 void scale_by(const X x[C::elements], Y y[C::elements]) {
 #pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) y[i] = x[i] * unit<typename C::unit_t>();
+    for (int i = 0; i < C::elements; ++i) y[i] = cast<Y>(x[i] * unit<typename C::unit_t>());
 }
 
 // x / count. numerator_t is an integer that holds x * 2^f, f at least the fraction bits of x and of the result;
@@ -32,7 +33,7 @@ Y divided(const X& x, int count) {
     if (negative) remainder = count - 1 - remainder;
     quotient[1] = 2 * remainder >= count;
     quotient[0] = remainder != 0 && 2 * remainder != count;
-    return quotient * unit<typename C::quotient_unit_t>();
+    return cast<Y>(quotient * unit<typename C::quotient_unit_t>());
 }
 
 // y = x / count, one count for all.

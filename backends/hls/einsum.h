@@ -23,9 +23,9 @@ void einsum_latency(const A a[C::batch * C::rows * C::terms], const B b[C::batch
         for (int k = 0; k < C::terms; ++k) {
             const A value = a[row * C::terms + k];
             const int from = (row / C::rows * C::terms + k) * C::columns;
-            for (int n = 0; n < C::columns; ++n) accum[n] += typename C::term_t(value * b[from + n]);
+            for (int n = 0; n < C::columns; ++n) accum[n] += cast<typename C::term_t>(value * b[from + n]);
         }
-        for (int n = 0; n < C::columns; ++n) y[row * C::columns + n] = accum[n];
+        for (int n = 0; n < C::columns; ++n) y[row * C::columns + n] = cast<Y>(accum[n]);
     }
 }
 
@@ -45,10 +45,11 @@ void einsum_resource(const A a[C::batch * C::rows * C::terms], const B b[C::batc
                     const A value = a[row * C::terms + k + d];
                     const int from = (row / C::rows * C::terms + k + d) * C::columns + n;
                     for (int lane = 0; lane < C::lanes; ++lane)
-                        accum[lane] += typename C::term_t(value * b[from + lane]);
+                        accum[lane] += cast<typename C::term_t>(value * b[from + lane]);
                 }
                 if (k + C::depth == C::terms)
-                    for (int lane = 0; lane < C::lanes; ++lane) y[row * C::columns + n + lane] = accum[lane];
+                    for (int lane = 0; lane < C::lanes; ++lane) 
+                        y[row * C::columns + n + lane] = cast<Y>(accum[lane]);
             }
         }
     }

@@ -16,7 +16,7 @@ typename C::state0_t mixed(const typename C::gate::value_t& update, const typena
 #pragma HLS INLINE
     const typename C::one_t one = 1;
     const typename C::sum_t sum = a + p;
-    return update * h + (one - update) * activated<typename C::act>(sum, table, offset);
+    return cast<typename C::state0_t>(update * h + (one - update) * activated<typename C::act>(sum, table, offset));
 }
 
 // The reset gate scales the recurrent sum: p = r * r_n, cast to its type.
@@ -42,7 +42,7 @@ void gru_step(const X x[C::features], typename C::state0_t h[C::units],
         const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
         const typename C::gate::value_t update = activated<typename C::gate>(sum_z, gate_table, gate_offset);
         const typename C::gate::value_t reset = activated<typename C::gate>(sum_r, gate_table, gate_offset);
-        const typename C::recurrent::accum_t p = reset * r[n];
+        const typename C::recurrent::accum_t p = cast<typename C::recurrent::accum_t>(reset * r[n]);
         h[u] = mixed<C>(update, h[u], a[n], p, table, offset);
     }
 }
@@ -100,7 +100,7 @@ void gru_reset_before_step(const X x[C::features], typename C::state0_t h[C::uni
         const int v = C::units + u;
         const typename C::sum_t sum_z = a[u] + r[u], sum_r = a[v] + r[v];
         update[u] = activated<typename C::gate>(sum_z, gate_table, gate_offset);
-        past[u] = activated<typename C::gate>(sum_r, gate_table, gate_offset) * h[u];
+        past[u] = cast<typename C::state0_t>(activated<typename C::gate>(sum_r, gate_table, gate_offset) * h[u]);
     }
     products<typename C::candidate>(past, p, candidate_weight, candidate_bias);
     for (int u = 0; u < C::units; ++u) {

@@ -2,19 +2,21 @@
 #ifndef KBUILD_IDENTITY_H
 #define KBUILD_IDENTITY_H
 
+#include "cast.h"
+
 namespace kbuild {
 
 template <class C, class X, class Y>
 void identity(const X x[C::elements], Y y[C::elements]) {
 #pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) y[i] = x[i];
+    for (int i = 0; i < C::elements; ++i) y[i] = cast<Y>(x[i]);
 }
 
 // The same for an array that is constant.
 template <class C, class T, class Y>
 void constant(Y y[C::elements], const T value[C::elements]) {
 #pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) y[i] = value[i];
+    for (int i = 0; i < C::elements; ++i) y[i] = cast<Y>(value[i]);
 }
 
 // Zeros: states before the first step.

@@ -2,6 +2,7 @@
 #ifndef KBUILD_LOGIC_H
 #define KBUILD_LOGIC_H
 
+#include "cast.h"
 #include "table.h"
 
 namespace kbuild {
@@ -11,7 +12,7 @@ void results(const typename C::value_t values[C::elements], Y y[C::elements]) {
 #pragma HLS INLINE
     for (int i = 0; i < C::elements; ++i) {
 #pragma HLS UNROLL
-        y[i] = values[i] * unit<typename C::value_unit_t>();
+        y[i] = cast<Y>(values[i] * unit<typename C::value_unit_t>());
     }
 }
 

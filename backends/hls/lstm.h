@@ -34,8 +34,8 @@ void lstm_step(const X x[C::features], typename C::state0_t h[C::units], typenam
         const typename C::gate::value_t forget = activated<typename C::gate>(sum_f, gate_table, gate_offset);
         const typename C::gate::value_t out = activated<typename C::gate>(sum_o, gate_table, gate_offset);
         const typename C::act::value_t added = activated<typename C::act>(sum_g, table, offset);
-        c[u] = forget * c[u] + in * added;
-        h[u] = out * activated<typename C::act_cell>(c[u], cell_table, cell_offset);
+        c[u] = cast<typename C::state1_t>(forget * c[u] + in * added);
+        h[u] = cast<typename C::state0_t>(out * activated<typename C::act_cell>(c[u], cell_table, cell_offset));
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef KBUILD_LUT_H
 #define KBUILD_LUT_H
 
+#include "cast.h"
 #include "table.h"
 
 namespace kbuild {
@@ -10,7 +11,7 @@ template <class C, class X, class Y>
 void lut(const X x[C::elements], Y y[C::elements], const typename C::table_t table[C::entries],
          const typename C::offset_t offset[1]) {
 #pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) y[i] = looked_up<C>(x[i], table, offset);
+    for (int i = 0; i < C::elements; ++i) y[i] = cast<Y>(looked_up<C>(x[i], table, offset));
 }
 
 }  // namespace kbuild

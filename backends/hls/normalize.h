@@ -49,7 +49,7 @@ void divided_by_root(const typename C::centred_t d[C::length], const typename C:
 #pragma HLS UNROLL
         typename C::value_t value = d[i] * root;
         value = value << (lift / 2);
-        y[row * C::length + i] = value * unit<typename C::value_unit_t>();
+        y[row * C::length + i] = cast<Y>(value * unit<typename C::value_unit_t>());
     }
 }
 

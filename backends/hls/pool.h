@@ -42,7 +42,7 @@ void pool_max(const X x[C::inputs * C::channels], Y y[C::positions * C::channels
                 }
             }
         }
-        for (int c = 0; c < C::channels; ++c) y[KBUILD_POSITION(C) * C::channels + c] = largest[c];
+        for (int c = 0; c < C::channels; ++c) y[KBUILD_POSITION(C) * C::channels + c] = cast<Y>(largest[c]);
     }
 }
 

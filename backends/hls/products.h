@@ -6,6 +6,7 @@
 #ifndef KBUILD_PRODUCTS_H
 #define KBUILD_PRODUCTS_H
 
+#include "cast.h"
 #include "integer.h"
 
 namespace kbuild {
@@ -16,7 +17,7 @@ struct Term {
     template <class X, class W>
     static T of(const X& value, const W& weight) {
 #pragma HLS INLINE
-        return T(value * weight);
+        return cast<T>(value * weight);
     }
 };
 template <class T>
@@ -25,8 +26,8 @@ struct Term<T, true> {
     static T of(const X& value, const W& weight) {
 #pragma HLS INLINE
         if (weight == 0) return T(0);
-        if (weight < 0) return T(-value);
-        return T(value);
+        if (weight < 0) return cast<T>(-value);
+        return cast<T>(value);
     }
 };
 
@@ -108,10 +109,10 @@ void distributed_sums(const X x[C::places], typename C::accum_t accum[C::outputs
 #pragma HLS ARRAY_PARTITION variable=product complete
     for (int k = 0; k < C::places; ++k) q[k] = x[k] * unit<typename C::unit_t>();
     C::adders(q, product);
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     for (int part = 0; part < C::parts; ++part)
         for (int n = 0; n < C::outputs; ++n)
-            accum[n] += typename C::part_t(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
+            accum[n] += cast<typename C::part_t>(product[part * C::outputs + n] * unit<typename C::product_unit_t>());
 }
 
 }  // namespace kbuild

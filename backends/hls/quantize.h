@@ -4,6 +4,8 @@
 #define KBUILD_QUANTIZE_H
 
 #include "broadcast.h"
+#include "cast.h"
+#include "less.h"
 
 namespace kbuild {
 
@@ -14,8 +16,8 @@ void cast_places(const X x[C::elements], Y y[C::elements], const typename C::pla
 #pragma HLS ARRAY_PARTITION variable=places complete
     for (int i = 0; i < C::count; ++i) {
         const int place = places[i].to_int();
-        const typename C::element_t value = x[place];
-        y[place] = value;
+        const typename C::element_t value = cast<typename C::element_t>(x[place]);
+        y[place] = cast<Y>(value);
     }
 }
 
@@ -39,9 +41,9 @@ void step(const X x[C::elements], Y y[C::elements],
     KBUILD_EACH(C) {
         int index = 0;
         for (int k = 0; k < C::thresholds; ++k)
-            if (x[KBUILD_HERE(C)] >= thresholds[KBUILD_A(C) * C::thresholds + k]) ++index;
+            if (!less(x[KBUILD_HERE(C)], thresholds[KBUILD_A(C) * C::thresholds + k])) ++index;
         const int row = C::value_rows == 1 ? 0 : KBUILD_A(C);
-        y[KBUILD_HERE(C)] = values[row * (C::thresholds + 1) + index];
+        y[KBUILD_HERE(C)] = cast<Y>(values[row * (C::thresholds + 1) + index]);
     }
 }
 

@@ -70,7 +70,7 @@ void begin(const H start[UNITS], S state[UNITS]) {
 #pragma HLS INLINE
     for (int u = 0; u < UNITS; ++u) {
 #pragma HLS UNROLL
-        state[u] = start[u];
+        state[u] = cast<S>(start[u]);
     }
 }
 
@@ -81,7 +81,7 @@ void keep(const S state[UNITS], Y y[KEPT * UNITS], int step) {
     const int place = KEPT == 1 ? 0 : FLIP ? KEPT - 1 - step : step;
     for (int u = 0; u < UNITS; ++u) {
 #pragma HLS UNROLL
-        y[place * UNITS + u] = state[u];
+        y[place * UNITS + u] = cast<Y>(state[u]);
     }
 }
 
@@ -91,7 +91,7 @@ void states(const S kept[C::kept * C::units], Y y[C::returned * C::units]) {
 #pragma HLS PIPELINE
     for (int i = 0; i < C::returned; ++i) {
         const int place = C::returned == 1 ? C::kept - 1 : C::flip ? C::kept - 1 - i : i;
-        for (int u = 0; u < C::units; ++u) y[i * C::units + u] = kept[place * C::units + u];
+        for (int u = 0; u < C::units; ++u) y[i * C::units + u] = cast<Y>(kept[place * C::units + u]);
     }
 }
 

@@ -22,7 +22,7 @@ void reduce_sum(const X x[C::inputs], Y y[C::elements]) {
     }
     for (int i = 0; i < C::elements; ++i) {
 #pragma HLS UNROLL
-        y[i] = sum[i];
+        y[i] = cast<Y>(sum[i]);
     }
 }
 
@@ -43,7 +43,7 @@ void reduce_extreme(const X x[C::inputs], Y y[C::elements]) {
     }
     for (int i = 0; i < C::elements; ++i) {
 #pragma HLS UNROLL
-        y[i] = extreme[i];
+        y[i] = cast<Y>(extreme[i]);
     }
 }
 

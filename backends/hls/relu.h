@@ -3,6 +3,8 @@
 #define KBUILD_RELU_H
 
 #include "broadcast.h"
+#include "cast.h"
+#include "less.h"
 
 namespace kbuild {
 
@@ -13,7 +15,7 @@ void relu(const X x[C::elements], Y y[C::elements]) {
     for (int i = 0; i < C::elements; ++i) {
         X value = x[i];
         if (value < zero) value = zero;
-        y[i] = value;
+        y[i] = cast<Y>(value);
     }
 }
 
@@ -25,10 +27,10 @@ void relu_general(const X x[C::elements], Y y[C::elements], const typename C::sl
 #pragma HLS ARRAY_PARTITION variable=slope complete
     KBUILD_EACH(C) {
         const X value = x[KBUILD_HERE(C)];
-        Y below = slope[KBUILD_A(C)] * (value - threshold[0]);
-        Y above = value;
-        if (C::limited && value > max_value[0]) above = max_value[0];
-        if (value > threshold[0]) below = above;
+        Y below = cast<Y>(slope[KBUILD_A(C)] * (value - threshold[0]));
+        Y above = cast<Y>(value);
+        if (C::limited && less(max_value[0], value)) above = cast<Y>(max_value[0]);
+        if (less(threshold[0], value)) below = above;
         y[KBUILD_HERE(C)] = below;
     }
 }

@@ -25,7 +25,7 @@ void simple_rnn_step(const X x[C::features], typename C::state0_t h[C::units],
     for (int u = 0; u < C::units; ++u) {
 #pragma HLS UNROLL
         const typename C::sum_t sum = a[u] + r[u];
-        h[u] = activated<typename C::act>(sum, table, offset);
+        h[u] = cast<typename C::state0_t>(activated<typename C::act>(sum, table, offset));
     }
 }
 

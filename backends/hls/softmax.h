@@ -6,6 +6,7 @@
 #ifndef KBUILD_SOFTMAX_H
 #define KBUILD_SOFTMAX_H
 
+#include "cast.h"
 #include "table.h"
 
 namespace kbuild {
@@ -61,7 +62,7 @@ reciprocal<typename C::inverse_t> invert(const typename C::sum_t& sum,
     typename C::line_t line = inv_slope[cell] * rest;
     line = line >> C::slope_shift;
     line = inv_table[cell] - line;
-    r.mantissa = line * unit<typename C::inverse_unit_t>();
+    r.mantissa = cast<typename C::inverse_t>(line * unit<typename C::inverse_unit_t>());
     return r;
 }
 
@@ -71,7 +72,7 @@ Y scaled(const E& e, const reciprocal<M>& r) {
 #pragma HLS INLINE
     typename C::value_t value = e * r.mantissa;
     value = value << r.lift;
-    return value * unit<typename C::result_unit_t>();
+    return cast<Y>(value * unit<typename C::result_unit_t>());
 }
 
 template <class C, class X>
@@ -159,11 +160,12 @@ void softmax_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
         for (int i = 0; i < C::length; ++i) {
             const typename C::exp_t whole = exponential<C>(difference[i], exp_table, exp_low);
             sum += whole;
-            e[i] = whole * unit<typename C::numerator_unit_t>();
+            e[i] = cast<typename C::numerator_t>(whole * unit<typename C::numerator_unit_t>());
         }
         const reciprocal<typename C::inverse_t> r = invert<C>(sum, inv_table, inv_slope);
         for (int i = 0; i < C::length; ++i) y[row * C::length + i] = scaled<C, Y>(e[i], r);
-        const typename C::numerator_t largest = exp_table[0] * unit<typename C::numerator_unit_t>();
+        const typename C::numerator_t largest =
+            cast<typename C::numerator_t>(exp_table[0] * unit<typename C::numerator_unit_t>());
         if (C::distinct) separate<C, Y>(difference, scaled<C, Y>(largest, r), y, row);
     }
 }

@@ -41,7 +41,8 @@ class Outcome:
     """What became of a case.
 
     status: of the model and the emulator; targets: by `backend io_type` the same of what is printed, where a refusal is
-    its reason; kinds: the operations that the layer needs; looseness: the derived bound by the scale of the output.
+    its reason; simulated: the io types with which a graph of it went through the C simulation; kinds: the operations
+    that the layer needs; looseness: the derived bound by the scale of the output.
     """
 
     case: CaseId
@@ -49,6 +50,7 @@ class Outcome:
     message: str = ""
     code: str = ""
     targets: dict[str, str] = field(default_factory=dict)
+    simulated: set[str] = field(default_factory=set)
     kinds: tuple[str, ...] = ()
     looseness: float = 0.0
 

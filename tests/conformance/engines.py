@@ -37,7 +37,10 @@ def prefixed(number: int, name: str) -> str:
 
 
 def simulate(trials: Sequence[Trial]) -> None:
-    """Run all trials of one io type in one library; where it does not compile, the halves of them."""
+    """Run all trials of one io type in one library; where it does not compile, the halves of them.
+
+    The outcome of each remembers that it ran, and the first difference.
+    """
     if not trials:
         return
     try:
@@ -50,6 +53,8 @@ def simulate(trials: Sequence[Trial]) -> None:
         simulate(trials[:half])
         simulate(trials[half:])
         return
+    for trial in trials:
+        trial.outcome.simulated.add(trial.io_type)
     for trial, message in failures:
         trial.outcome.fail(WRONG, f"{trial.label}, {trial.io_type}: {message}")
 

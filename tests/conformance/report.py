@@ -14,8 +14,10 @@ LOOSE = 0.1  # of an output's scale: a bound beyond that checks little
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A line a layer: how many cases were right, refused, wrong, crashed, and how many of the right ones HLS prints."""
-    header = ("layer", "cases", RIGHT, REFUSED, WRONG, CRASHED, "csim parallel", "csim stream")
+    """A line a layer: how many cases were right, refused, wrong, crashed; with each io type, how many of the right ones
+    went through the C simulation, of those that HLS prints.
+    """
+    header = ("layer", "cases", RIGHT, REFUSED, WRONG, CRASHED, "simulated/printed: parallel", "stream")
     rows = [header]
     for layer in [layer for layer in all_layers() if any(o.case.layer == layer for o in outcomes)]:
         rows.append(_row(layer, [o for o in outcomes if o.case.layer == layer]))
@@ -29,9 +31,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     counts = Counter(o.status for o in outcomes)
-    printed = [sum(o.targets.get(t) == RIGHT for o in outcomes if not o.failed) for t in TARGETS]
-    shown = (len(outcomes), *(counts[s] for s in (RIGHT, REFUSED, WRONG, CRASHED)), *printed)
-    return (name, *map(str, shown))
+    shown = (len(outcomes), *(counts[s] for s in (RIGHT, REFUSED, WRONG, CRASHED)))
+    return (name, *map(str, shown), *("{}/{}".format(*simulated_of_printed(outcomes, target)) for target in TARGETS))
+
+
+def simulated_of_printed(outcomes: Iterable[Outcome], target: str) -> tuple[int, int]:
+    """Cases that went through the C simulation and did not fail, and all that the target prints, with default types."""
+    printed = [o for o in outcomes if o.targets.get(target) == RIGHT and not o.failed]
+    return sum(target.split()[1] in o.simulated for o in printed), len(printed)
 
 
 def reasons(outcomes: Iterable[Outcome]) -> Counter[str]:
@@ -78,6 +85,7 @@ def _layer(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "reasons": dict(Counter(o.message for o in outcomes if o.status == REFUSED)),
         "operations": sorted({kind for o in outcomes for kind in o.kinds}),
         "targets": {t: dict(Counter(o.targets[t] for o in outcomes if t in o.targets)) for t in targets},
+        "simulated": {t: simulated_of_printed(outcomes, t)[0] for t in targets},
     }
 
 

@@ -55,6 +55,7 @@ def test_c_simulation_of_some_quantized(quantized: list[tuple[Outcome, list[Tria
     assert {trial.outcome.case.answered_by for trial in trials} == set(QUANTIZED)
     simulate_all(trials)
     assert_none_failed([outcome for outcome, _ in quantized])
+    assert {"io_parallel", "io_stream"} == {io_type for trial in trials for io_type in trial.outcome.simulated}
 
 
 @pytest.mark.slow

@@ -26,6 +26,14 @@ def one(seed: int, strategy: str = "distributed_arithmetic", size: int = 6) -> G
     return verify(Graph("one", tuple(b.nodes), (b.nodes[-1].name,)))
 
 
+@pytest.mark.parametrize("accum", [FixedType(20, 12), FixedType(19, 12)])
+def test_a_matrix_of_zeros_reads_nothing(accum: FixedType) -> None:
+    """And compiles without a warning."""
+    for value, named in ((0, False), (3, True)):
+        code = with_adders(Config("c", {}, {}), Tensor(np.full((2, 3), value), W), None, X, accum).code
+        assert (" x[places]" in code[0]) == named and any("x[" in line for line in code[1:]) == named
+
+
 @pytest.mark.parametrize(
     ("accum", "whole"),
     [

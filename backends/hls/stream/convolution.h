@@ -18,7 +18,7 @@ void stream_conv_position(const T window[C::rows * C::columns * C::channels], Y&
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     for (int r = 0; r < C::rows; ++r) {
         const int k0 = meets(C::rows - 1 - r, f0, C::kernel0, C::dilation0, C::spread0);
         if (k0 < 0) continue;
@@ -29,7 +29,7 @@ void stream_conv_position(const T window[C::rows * C::columns * C::channels], Y&
                                                           (k0 * C::kernel1 + k1) * C::group_channels);
         }
     }
-    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[n] = cast<typename Y::value_type>(accum[n]);
 }
 
 // The packets of the positions that a step has found.
@@ -130,7 +130,7 @@ void stream_conv_steps(const T terms[C::at_once * C::terms * C::groups], int fou
 #pragma HLS UNROLL
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            accum[place * C::outputs + n] = bias[n];
+            accum[place * C::outputs + n] = cast<typename C::accum_t>(bias[n]);
         }
     }
     add_steps_to<C, C::groups, C::reuse_factor, C::at_once>(terms, 0, C::terms * C::groups, accum, weight, 0);
@@ -138,7 +138,7 @@ void stream_conv_steps(const T terms[C::at_once * C::terms * C::groups], int fou
         Y result;
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-            result[n] = accum[place * C::outputs + n];
+            result[n] = cast<typename Y::value_type>(accum[place * C::outputs + n]);
         }
         if (place < found) y.write(result);
     }
@@ -191,7 +191,7 @@ void stream_conv_distributed(const T terms[C::terms * C::groups], Y& y, const ty
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
     distributed_sums<C>(terms, accum, bias);
-    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[n] = cast<typename Y::value_type>(accum[n]);
 }
 
 // Distributed arithmetic: a step every `interval` cycles, the sums by shifts and additions.

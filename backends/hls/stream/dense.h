@@ -13,7 +13,7 @@ void stream_result(hls::stream<Y>& y, const typename C::accum_t accum[C::outputs
     Y result;
     for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-        result[n] = accum[n];
+        result[n] = cast<typename Y::value_type>(accum[n]);
     }
     y.write(result);
 }
@@ -30,7 +30,7 @@ void stream_dense_latency(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-        accum[n] = bias[n];
+        accum[n] = cast<typename C::accum_t>(bias[n]);
     }
     for (int p = 0; p < C::packets; ++p) {
 #pragma HLS PIPELINE II=C::interval
@@ -54,7 +54,7 @@ void stream_dense_unrolled(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-        accum[n] = bias[n];
+        accum[n] = cast<typename C::accum_t>(bias[n]);
     }
     for (int p = 0; p < C::packets; ++p) {
 #pragma HLS UNROLL
@@ -77,7 +77,7 @@ void stream_dense_resource(hls::stream<X>& x, hls::stream<Y>& y,
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
-        accum[n] = bias[n];
+        accum[n] = cast<typename C::accum_t>(bias[n]);
     }
     for (int p = 0; p < C::packets; ++p) {
         typename X::value_type values[X::size];

@@ -65,9 +65,9 @@ void encoded_position(const T terms[C::terms * C::groups], Y& y,
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
-    for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
+    for (int n = 0; n < C::outputs; ++n) accum[n] = cast<typename C::accum_t>(bias[n]);
     for (int k = 0; k < C::terms; ++k) add_products<C, C::groups, 1>(terms, k * C::groups, accum, weight, k);
-    for (int n = 0; n < C::outputs; ++n) y[n] = accum[n];
+    for (int n = 0; n < C::outputs; ++n) y[n] = cast<typename Y::value_type>(accum[n]);
 }
 
 // All positions of a step side by side, every product at once: what `latency` and `unrolled` do.

@@ -2,6 +2,7 @@
 #ifndef KBUILD_STREAM_MOVING_H
 #define KBUILD_STREAM_MOVING_H
 
+#include "../cast.h"
 #include "packet.h"
 
 namespace kbuild {
@@ -24,7 +25,8 @@ void stream_pad(hls::stream<X>& x, hls::stream<Y>& y) {
                 Y result;
                 for (int c = 0; c < Y::size; ++c) {
                     typename Y::value_type value = 0;
-                    if (there && c >= C::low3 && c - C::low3 < X::size) value = packet[c - C::low3];
+                    if (there && c >= C::low3 && c - C::low3 < X::size)
+                        value = cast<typename Y::value_type>(packet[c - C::low3]);
                     result[c] = value;
                 }
                 y.write(result);
@@ -39,7 +41,7 @@ Y stream_widened(const X& packet) {
 #pragma HLS INLINE
     Y result;
     for (int c = 0; c < X::size; ++c) {
-        for (int i = 0; i < C::factor2; ++i) result[c * C::factor2 + i] = packet[c];
+        for (int i = 0; i < C::factor2; ++i) result[c * C::factor2 + i] = cast<typename Y::value_type>(packet[c]);
     }
     return result;
 }
@@ -89,7 +91,7 @@ void copy_packets(hls::stream<X>& x, hls::stream<Y>& y, int count) {
 #pragma HLS PIPELINE II=1
         const X packet = x.read();
         Y result;
-        for (int c = 0; c < X::size; ++c) result[c] = packet[c];
+        for (int c = 0; c < X::size; ++c) result[c] = cast<typename Y::value_type>(packet[c]);
         y.write(result);
     }
 }

@@ -43,7 +43,7 @@ void stream_pool_max(hls::stream<X>& x, hls::stream<Y>& y) {
                 }
             }
             Y result;
-            for (int c = 0; c < C::channels; ++c) result[c] = largest[c];
+            for (int c = 0; c < C::channels; ++c) result[c] = cast<typename Y::value_type>(largest[c]);
             y.write(result);
         }
     }
@@ -103,7 +103,8 @@ void stream_pool_scaled(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS ARRAY_PARTITION variable=sum complete
             stream_pool_sum<C>(window, sum);
             Y result;
-            for (int c = 0; c < C::channels; ++c) result[c] = sum[c] * unit<typename C::unit_t>();
+            for (int c = 0; c < C::channels; ++c)
+                result[c] = cast<typename Y::value_type>(sum[c] * unit<typename C::unit_t>());
             y.write(result);
         }
     }

@@ -24,7 +24,7 @@ void read_state(hls::stream<H>& start, S state[UNITS]) {
     const H packet = start.read();
     for (int u = 0; u < UNITS; ++u) {
 #pragma HLS UNROLL
-        state[u] = packet[u];
+        state[u] = cast<S>(packet[u]);
     }
 }
 
@@ -36,7 +36,7 @@ void write_state(const S state[C::units], hls::stream<Y>& y, int step) {
     Y packet;
     for (int u = 0; u < C::units; ++u) {
 #pragma HLS UNROLL
-        packet[u] = state[u];
+        packet[u] = cast<typename Y::value_type>(state[u]);
     }
     y.write(packet);
 }

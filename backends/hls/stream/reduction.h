@@ -32,7 +32,7 @@ void stream_reduce_sum(hls::stream<X>& x, hls::stream<Y>& y) {
         Y result;
         for (int c = 0; c < C::channels; ++c) {
 #pragma HLS UNROLL
-            result[c] = sum[c];
+            result[c] = cast<typename Y::value_type>(sum[c]);
         }
         y.write(result);
     }
@@ -63,7 +63,7 @@ void stream_reduce_scaled(hls::stream<X>& x, hls::stream<Y>& y) {
         Y result;
         for (int c = 0; c < C::channels; ++c) {
 #pragma HLS UNROLL
-            result[c] = sum[c] * unit<typename C::unit_t>();
+            result[c] = cast<typename Y::value_type>(sum[c] * unit<typename C::unit_t>());
         }
         y.write(result);
     }
@@ -84,7 +84,7 @@ void stream_reduce_extreme(hls::stream<X>& x, hls::stream<Y>& y) {
         Y result;
         for (int c = 0; c < C::channels; ++c) {
 #pragma HLS UNROLL
-            result[c] = found[c];
+            result[c] = cast<typename Y::value_type>(found[c]);
         }
         y.write(result);
     }

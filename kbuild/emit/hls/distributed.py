@@ -48,7 +48,8 @@ def with_adders(config: Config, matrix: Tensor, bias: Tensor | None, x: FixedTyp
     types = {"integer_t": integer_type(x.width + 1), "unit_t": unit_type(x.fraction),
              "product_t": integer_type(value.width, value.signed), "product_unit_t": unit_type(-product.fraction),
              "part_t": spell(summand(value, accum))}  # fmt: skip
-    code = ("KBUILD_UNOPTIMIZED static void adders(const integer_t x[places], product_t y[parts * outputs]) {",
+    x_name = " x" if matrix.data.any() else ""  # all zeros read nothing, and compilers warn of a name without a use
+    code = (f"KBUILD_UNOPTIMIZED static void adders(const integer_t{x_name}[places], product_t y[parts * outputs]) {{",
             "#pragma HLS INLINE", *(f"    {line}" for line in body.lines), "}")  # fmt: skip
     return replace(config, integers={**config.integers, "places": places, "parts": parts},
                    types={**config.types, **types}, code=code)  # fmt: skip

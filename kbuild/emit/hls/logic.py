@@ -54,7 +54,8 @@ def _expression(op: Logic, step: Line, widths: Sequence[int], number: int, sizes
     if code is Code.INPUT:
         of = input_type(step)
         array = next(i for i in range(len(sizes)) if a < sum(sizes[: i + 1]))
-        return f"{spell(of)}(x{array}[{a - sum(sizes[:array])}]) * kbuild::unit<{unit_type(of.fraction)} >()"
+        value = f"kbuild::cast<{spell(of)} >(x{array}[{a - sum(sizes[:array])}])"
+        return f"{value} * kbuild::unit<{unit_type(of.fraction)} >()"
     if code is Code.CONSTANT:
         return _number(s)
     if code is Code.ADD:

@@ -17,10 +17,11 @@ from kbuild.emit.hls.design import (
     moved,
     numbered,
     row_major,
+    spell,
     value_name,
 )
 from kbuild.emit.hls.reductions import mean
-from kbuild.fixed import type_for
+from kbuild.fixed import FixedType, type_for
 from kbuild.ir import Node
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def gather(node: Node, op: Gather, inputs: Sequence[Node]) -> Step:
     x = inputs[0]
     weight = Constant(f"weight_{node.name}", op.weight)
     integers = {"positions": elements(x.shape), "rows": op.rows, "columns": op.weight.shape[1]}
-    types = {"whole_t": integer_type(max(x.fixed().integer, 1) + 1), "weight_t": weight.spell()}
+    bits = max(x.fixed().integer, 1) + 1
+    types = {"whole_t": spell(FixedType(bits, bits)), "weight_t": weight.spell()}
     call = Call("gather", Config(config_name(node.name), integers, types), (value_name(x.name),),
                 value_name(node.name), (weight.name,))
     return Step("gather.h", (call,), (weight,))
