@@ -32,12 +32,11 @@ def digits(model: str, **paths: str) -> dict[str, int]:
     layers = [file[f"layers/{name}/vars"] for name in ("dense", "dense_1", "dense_2")]
     pixels = network_inputs(64)
     values = pixels.quantize(np.zeros(64, int), np.ones(64, int), np.full(64, 4))  # ufixed<5,1>
-    for i, layer in enumerate(layers, 1):
+    for layer, (signed, whole, fraction) in zip(layers, ((0, 2, 3), (0, 3, 3), (1, 4, 4)), strict=True):
         values = values @ layer["0"][()].astype(float) + layer["1"][()]
-        if i < len(layers):
-            values = values.relu().quantize(0, 2, 2 + i, overflow_mode="SAT", round_mode="RND")
-        else:
-            values = values.quantize(1, 4, 4, overflow_mode="SAT", round_mode="RND")  # fixed<9,5>
+        if not signed:
+            values = values.relu()  # to ufixed<5,2>, ufixed<6,3>; the logits to fixed<9,5>
+        values = values.quantize(signed, whole, fraction, overflow_mode="SAT", round_mode="RND")
     return design(pixels, values, **paths)
 
 
