@@ -31,6 +31,7 @@ class Bench:
     """Where things are, and the cache folder that each measurement starts with."""
 
     def __init__(self, models: Path, peer: Path, scratch: Path, rounds: int) -> None:
+        self.models = models
         self.mlp = projects.published_mlp(models)
         self.peer, self.scratch, self.rounds = peer, scratch, rounds
         self.keras = {"architecture": self.mlp.architecture, "weights": self.mlp.weights}

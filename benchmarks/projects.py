@@ -31,6 +31,19 @@ def published_mlp(models: Path) -> Keras:
     return Keras(folder / "KERAS_3layer.json", folder / "KERAS_3layer_weights.h5", folder / "golden.npz")
 
 
+def published_hgq(models: Path, folder: Path, part: str) -> tuple[Path, Path, np.ndarray]:
+    """`hgq_jet_classifier` for a part: its recipe, its inputs, and what Keras predicts for them."""
+    source = models / "hgq_jet_classifier"
+    data = folder / "x.npy"
+    recipe = write_recipe(
+        folder, KerasH5=source / "hgq_jet_classifier.h5", ProjectName="jet", OutputDir="build", Backend="Yosys",
+        Part=part, ClockPeriod=10, InputData=data, HLSConfig={"Model": {"Precision": "auto", "ReuseFactor": 1}},
+    )  # fmt: skip
+    with np.load(source / "golden.npz") as golden:
+        np.save(data, golden["x0"])
+        return recipe, data, golden["y0"]
+
+
 def keras_network(folder: Path, name: str) -> Keras:
     """One of the networks that `peer_models.py` has made in a folder."""
     return Keras(*(folder / f"{name}.{suffix}" for suffix in ("json", "h5", "npz")))

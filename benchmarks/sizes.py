@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import projects
+import yaml
 from measuring import KBUILD, Bench, Row, at_most, fastest, least
 from processes import Run, run, worker
+
+from kbuild.config import find_part
+from kbuild.tools.yosys import synthesize
+
+ECP5, XILINX = "LFE5U-85F-6BG381C", "xcvu13p-flga2577-2-e"
 
 
 def wide_model(bench: Bench) -> list[Row]:
@@ -34,32 +43,64 @@ def wide_model(bench: Bench) -> list[Row]:
 
 
 def luts(bench: Bench) -> list[Row]:
-    """Both designs of the digits network (without its softmax) through one and the same Yosys script."""
-    from kbuild.config import find_part
-    from kbuild.tools.yosys import synthesize
+    """The digits network without its softmax, and HGQ's jet tagger, beside da4ml's Verilog of the same."""
+    digits = projects.digits_without_softmax(bench.scratch / "digits")
+    rows = [compared(bench, "digits' dense layers", Design(digits, digits.parent / "x_test.npy", "digits", ECP5))]
+    for part in (ECP5, XILINX):
+        recipe, data, golden = projects.published_hgq(bench.models, bench.scratch / f"jet-{part.split('-')[0]}", part)
+        design = Design(recipe, data, "hgq", part, golden)
+        rows.append(compared(bench, "hgq_jet_classifier", design))
+    return rows
 
-    recipe = projects.digits_without_softmax(bench.scratch / "digits")
-    run([KBUILD, "build", recipe, "--to", "simulate"], bench.cache("digits", empty=False))
-    simulated = json.loads((recipe.parent / "build" / "reports" / "simulate.json").read_text())
-    theirs = bench.scratch / "da4ml"
-    worker(
-        sys.executable, "digits_da4ml.py", "verilog",
-        output=theirs, labels_agree=simulated["accuracy"]["fixed_accuracy"],
-    )
+
+@dataclass(frozen=True)
+class Design:
+    """A recipe for Yosys, a file of inputs, what makes the same network in da4ml, and what a library predicts."""
+
+    recipe: Path
+    data: Path
+    action: str
+    part: str
+    golden: np.ndarray | None = None
+
+
+def compared(bench: Bench, name: str, design: Design) -> Row:
+    """Both designs through one and the same Yosys script; what both compute, in Verilator, must be equal."""
+    folder = design.recipe.parent
+    cache = bench.cache(folder.name, empty=False)
+    run([KBUILD, "build", design.recipe, "--to", "simulate"], cache)
+    ours, theirs = folder / "kbuild.npy", folder / "da4ml.npy"
+    run([KBUILD, "predict", design.recipe, "--engine", "rtl", "--input", design.data, "--output", ours], cache)
+    config = yaml.safe_load(design.recipe.read_text())
+    model = folder / next(config[key] for key in ("KerasModel", "KerasH5") if key in config)
+    peer = worker(
+        sys.executable, "da4ml_worker.py", design.action,
+        model=model, output=folder / "da4ml", data=design.data, found=theirs,
+    )  # fmt: skip
+    found = np.load(ours)
+    if not all(np.array_equal(found, other) for other in (np.load(theirs), design.golden) if other is not None):
+        raise SystemExit(f"{name}: the designs do not compute the same")
+    simulated = json.loads((folder / "build" / "reports" / "simulate.json").read_text())
     sides = {
-        "kbuild": sorted((recipe.parent / "build" / "firmware").glob("*.v")),
+        "kbuild": sorted((folder / "build" / "firmware").glob("*.v")),
         # Its wrapper is for simulation; its table module reads a file that only designs with tables have.
         "da4ml": [
-            path for path in sorted((theirs / "src").rglob("*.v"))
-            if path.stem not in ("digits_wrapper", "lookup_table")
+            path for path in sorted((folder / "da4ml" / "src").rglob("*.v"))
+            if path.stem not in ("network_wrapper", "lookup_table")
         ],
     }  # fmt: skip
-    reports = {
-        name: synthesize(
-            sources, "digits", find_part("LFE5U-85F-6BG381C"),
-            workdir=bench.scratch / f"yosys-{name}", clock_period_ns=10,
-        )
-        for name, sources in sides.items()
+    tops = {"kbuild": config["ProjectName"], "da4ml": "network"}
+    cells = {
+        side: synthesize(
+            sources, tops[side], find_part(design.part),
+            workdir=folder / f"yosys-{side}", clock_period_ns=config["ClockPeriod"],
+        ).resources
+        for side, sources in sides.items()
     }  # fmt: skip
-    ours, peer = reports["kbuild"].resources.lut, reports["da4ml"].resources.lut
-    return [at_most("LUT4 of digits' dense layers, ECP5", f"{ours:,}", f"da4ml {peer:,}", ours / peer, 1)]
+    return at_most(
+        f"LUTs of {name}, {design.part.split('-')[0]}",
+        f"{cells['kbuild'].lut:,} ({cells['kbuild'].ff:,} FF, {simulated['latency_cycles']} cycles)",
+        f"da4ml {cells['da4ml'].lut:,} ({cells['da4ml'].ff:,} FF, {peer.result['latency']} cycles)",
+        cells["kbuild"].lut / cells["da4ml"].lut,
+        1,
+    )

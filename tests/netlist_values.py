@@ -73,6 +73,7 @@ def module_values(module: Module, inputs: list[IntArray], start: set[int]) -> In
         if isinstance(cell, Slice):
             good[signal] &= inside
         assert (inside | ~good[signal]).all(), f"{signal} has values {value.min()}..{value.max()} by {cell}"
+        assert not (wide(value) & ((1 << signal.zeros) - 1)).any(), f"{signal} has low bits other than zero, by {cell}"
         values[signal] = value
     assert all(good[s].all() for s in module.results if not s.constant)
     columns = [_read(values, s, samples) for s in module.results]

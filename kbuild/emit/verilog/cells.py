@@ -6,12 +6,14 @@ from functools import cached_property
 
 from kbuild.dataclass import dataclass
 
+_ALL = 1 << 30  # more low bits than there are: every bit of zero is zero
+
 
 @dataclass(frozen=True)
 class Signal:
     """An integer low..high, available `time` picoseconds after the clock edge of `cycle`. A constant has low == high.
 
-    As bits it is two's complement when low is negative, unsigned otherwise.
+    As bits it is two's complement when low is negative, unsigned otherwise. Its lowest `zeros` bits are always zero.
     """
 
     name: str
@@ -19,6 +21,7 @@ class Signal:
     high: int
     cycle: int = 0
     time: int = 0
+    zeros: int = 0
 
     @property
     def signed(self) -> bool:
@@ -50,10 +53,11 @@ def width_of(low: int, high: int) -> int:
 
 @dataclass(frozen=True)
 class Port:
-    """Bits of an input bus of the module, from bit `offset`."""
+    """Bits of an input bus of the module, from bit `offset`; the lowest `zeros` of them are always zero."""
 
     bus: str
     offset: int
+    zeros: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,29 @@ def operands(cell: Cell) -> tuple[Signal, ...]:
             return bits
         case Lookup(index=index):
             return (index,)
+
+
+def zeros_of(cell: Cell) -> int:
+    """How many of the lowest bits of what a cell makes are always zero."""
+    match cell:
+        case Port(zeros=zeros):
+            return zeros
+        case Add(a, b, a_shift, b_shift):
+            return min(_zeros(a) + a_shift, _zeros(b) + b_shift)
+        case Slice(a, at):
+            return max(_zeros(a) - at, 0)
+        case Select(_, a, b):
+            return min(_zeros(a), _zeros(b))
+        case Register(a):
+            return _zeros(a)
+        case _:
+            return 0
+
+
+def _zeros(a: Signal) -> int:
+    if not a.constant:
+        return a.zeros
+    return (a.low & -a.low).bit_length() - 1 if a.low else _ALL
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kbuild.emit.adders.adder_graph import AdderGraph
 from kbuild.emit.verilog.casts import cast, limit, quantize, rounded
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.netlist import Netlist
-from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, wide
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, bits_of, compact, wide
 
 # The amount that a rounding adds before it truncates, as 2**(shift - 1) minus this, where that does not depend on the
 # value: it can be part of the constant of a sum.
@@ -93,6 +93,7 @@ def contraction(
 def _exactly(
     net: Netlist, x: Sequence[Signal], weight: IntArray, start: IntArray, accum: FixedType, result: FixedType
 ) -> list[Signal]:
+    x, weight = _without_zeros(net, x, weight)
     graph = constant_multiply.solve(weight, [(s.low, s.high) for s in x])
     low, high = _bounds(x, weight, start, 0, accum.quantization)
     fits = min(low) >= accum.min and max(high) <= accum.max
@@ -111,6 +112,17 @@ def _exactly(
     if not fits:
         sums = [limit(net, s, accum) for s in sums]
     return [cast(net, s, accum.fraction, result) for s in sums]
+
+
+def _without_zeros(net: Netlist, x: Sequence[Signal], weight: IntArray) -> tuple[list[Signal], IntArray]:
+    """The inputs without low bits that are always zero, which their weights have instead: adders are narrower for it.
+
+    Values whose types differ end at different bits of the type that they have in common.
+    """
+    room = constant_multiply.DA4ML_BITS
+    zeros = [s.zeros if bits_of(row) + s.zeros <= room else 0 for s, row in zip(x, weight, strict=True)]
+    factors = np.array([1 << z for z in zeros], dtype=object)
+    return [net.floor(s, z) for s, z in zip(x, zeros, strict=True)], compact(wide(weight) * factors[:, np.newaxis])
 
 
 def _bounds(

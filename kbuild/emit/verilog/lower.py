@@ -36,7 +36,7 @@ class _Lowering:
         self.outputs = [self.names.new(name if name not in self.ports else f"{name}_out") for name in graph.outputs]
         self.parts: list[Delay | Instance] = []
         self.wires: dict[str, Bus] = {}
-        self.ranges: dict[str, list[tuple[int, int]]] = {}
+        self.sources: dict[str, list[Signal]] = {}  # what each element of a bus is in the module that makes it
         self.arrival: dict[str, tuple[int, int]] = {}  # cycle, and picoseconds in it
         self.delayed: dict[tuple[str, int], str] = {}
 
@@ -66,7 +66,7 @@ class _Lowering:
     def _input(self, node: Node) -> None:
         wire = self.names.new(f"{node.name}_in")
         self.wires[node.name] = bus = self._bus(node, wire)
-        self.ranges[node.name] = [(bus.type.min, bus.type.max)] * bus.elements
+        self.sources[node.name] = [Signal("", bus.type.min, bus.type.max)] * bus.elements
         self.arrival[node.name] = INPUT_CYCLE, 0
         self.parts.append(Delay(self.ports[node.name], wire, bus.width, INPUT_CYCLE))
 
@@ -106,7 +106,7 @@ class _Lowering:
         inputs = tuple(self._wire(name, start) for name in sources)
         self.parts.append(Instance(self.names.new(node.name), module, inputs, wire))
         self.wires[node.name] = bus
-        self.ranges[node.name] = [(s.low, s.high) for s in results]
+        self.sources[node.name] = results
         self.arrival[node.name] = max(cycle, start), time
 
     def _read(self, net: Netlist, node: Node, port: str, cycle: int) -> Value:
@@ -114,8 +114,7 @@ class _Lowering:
         arrived = self.arrival[node.name]
         arrival = arrived if arrived[0] == cycle else (cycle, 0)
         width = node.fixed().width
-        bounds = self.ranges[node.name]
-        signals = [net.port(port, i, width, ends, arrival) for i, ends in enumerate(bounds)]
+        signals = [net.port(port, i, width, s, arrival) for i, s in enumerate(self.sources[node.name])]
         return Value(array(signals, node.shape), node.fixed())
 
     def _about(self, node: Node) -> tuple[str, ...]:

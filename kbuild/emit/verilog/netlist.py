@@ -27,6 +27,7 @@ from kbuild.emit.verilog.cells import (
     constant,
     operands,
     width_of,
+    zeros_of,
 )
 from kbuild.emit.verilog.timing import Clock
 
@@ -46,7 +47,7 @@ class Netlist:
     # ---- placing ------------------------------------------------------------------------------------------------
 
     def _new(self, cell: Cell, low: int, high: int, cycle: int, time: int, name: str = "") -> Signal:
-        signal = Signal(name or f"v{len(self.cells)}", low, high, cycle, time)
+        signal = Signal(name or f"v{len(self.cells)}", low, high, cycle, time, zeros_of(cell))
         if signal.constant:
             return constant(low)
         # The same cell with other bounds is another signal: bounds may hold only where a selection uses it.
@@ -92,12 +93,12 @@ class Netlist:
         """A number; it is there at all times."""
         return constant(value)
 
-    def port(self, bus: str, index: int, width: int, bounds: tuple[int, int], arrival: tuple[int, int]) -> Signal:
-        """Element `index`, within the bounds, of an input bus of elements of `width` bits."""
-        low, high = bounds
-        if low == high:
-            return constant(low)
-        return self._new(Port(bus, index * width), low, high, *arrival, name=f"{bus}_{index}")
+    def port(self, bus: str, index: int, width: int, source: Signal, arrival: tuple[int, int]) -> Signal:
+        """Element `index` of an input bus of elements of `width` bits, in the range of its source."""
+        if source.constant:
+            return source
+        cell = Port(bus, index * width, source.zeros)
+        return self._new(cell, source.low, source.high, *arrival, name=f"{bus}_{index}")
 
     def add(
         self, a: Signal, b: Signal, a_shift: int = 0, b_shift: int = 0, subtract: bool = False, modulo: int = 0,

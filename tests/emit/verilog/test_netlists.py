@@ -12,12 +12,14 @@ from random_graphs import ANY, NARROW, Builder, random_graph, random_inputs
 from kbuild import emulate
 from kbuild.emit import Target
 from kbuild.emit.verilog import emit, lower, print_design
+from kbuild.emit.verilog.cells import Add
 from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, wide
 from kbuild.ir import Graph, Layer, Node, Tensor, verify
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
+from kbuild.ops.quantize import Quantize
 
 SAMPLES = 30
 
@@ -119,6 +121,21 @@ def test_rounding_joins_the_bias() -> None:
     plain = lower(dense(weight, bias, FixedType(8, 4), FixedType(8, 6)), target()).modules[0].adders
     rounded = FixedType(8, 6, True, Quantization.RND)
     assert lower(dense(weight, bias, FixedType(8, 4), rounded), target()).modules[0].adders == plain
+
+
+def test_low_bits_that_are_always_zero_are_not_added() -> None:
+    """Values of coarser types than the one they have in common: each adder is as narrow as the coarser allows."""
+    x, common = given("x", (3,), FixedType(8, 4)), FixedType(8, 4)
+    cast = Quantize((FixedType(4, 4), FixedType(6, 4)), Tensor(np.array([0, 0, 1]), FixedType(2, 2)))
+    weight = Tensor(np.array([[1], [1], [0]]), FixedType(2, 2))
+    op = Dense(weight, None, Dense(weight, None).sum_type(common))
+    nodes = (x, Node("q", cast, ("x",), (3,), Layer("q", "Quantizer"), common),
+             Node("fc", op, ("q",), (1,), Layer("fc", "Dense"), op.accum))
+    graph = verify(Graph("g", nodes, ("fc",)))
+    design = lower(graph, target())
+    sums = [signal for module in design.modules for signal, cell in module.cells if isinstance(cell, Add)]
+    assert [(signal.width, signal.zeros) for signal in sums] == [(5, 0)]  # of two integers of four bits
+    assert_every_node_equal(graph, random_inputs(graph, 1, 100), target())
 
 
 def test_names_that_verilog_does_not_take() -> None:
