@@ -215,7 +215,6 @@ def test_quantizers_that_are_refused(values: Mapping[str, object], words: str) -
         ("hgq>QMultiHeadAttentionT", "use hgq's QMultiHeadAttention"),
         ("hgq>QSALTAttention", "use hgq's QMultiHeadAttention or QLinformerAttention"),
         ("hgq>QLIF", "use hgq's QSimpleRNN or QGRU"),
-        ("hgq>QConv3D", "use a layer of one or two"),
         ("HDense", "convert the model with HGQ's to_proxy_model"),
     ],
 )

@@ -46,27 +46,6 @@ _REMEDIES = {
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
     "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
-    **{
-        name: "three spatial axes are not supported; use a layer of one or two"
-        for name in (
-            "Conv3D",
-            "Conv3DTranspose",
-            "Convolution3D",
-            "Convolution3DTranspose",
-            "MaxPooling3D",
-            "AveragePooling3D",
-            "GlobalMaxPooling3D",
-            "GlobalAveragePooling3D",
-            "ZeroPadding3D",
-            "Cropping3D",
-            "UpSampling3D",
-            "hgq>QConv3D",
-            "hgq>QMaxPooling3D",
-            "hgq>QAveragePooling3D",
-            "hgq>QGlobalMaxPooling3D",
-            "hgq>QGlobalAveragePooling3D",
-        )
-    },
 }
 _HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
     "training": (None, False),
