@@ -13,6 +13,7 @@ from kbuild.passes import (
     fold_batchnorm,
     fold_constants,
     fold_thresholds,
+    masked_softmax,
     resolve_precision,
     resolve_strategy,
 )
@@ -21,6 +22,7 @@ from kbuild.passes.context import Context
 Pass = Callable[[Graph, Context], Graph]
 
 PIPELINE: tuple[Pass, ...] = (
+    masked_softmax.run,
     drop_identity.run,
     fold_constants.run,
     resolve_strategy.run,

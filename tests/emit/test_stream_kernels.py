@@ -128,7 +128,8 @@ def test_the_random_kernels_have_everything() -> None:
     integers_of = [case.kernel.call.config.integers for op, case in convs if not op.encoded]
     assert any(i["lines"] > 1 and i["spread1"] > 1 for i in integers_of)  # rows of zeros between those in memory
     assert any(i["kept"] > 1 for i in integers_of) and any(i["kept"] > 0 and i["spread0"] > 1 for i in integers_of)
-    assert all(any(i[f"first{n}"] < 0 for i in integers_of) for n in range(3))  # windows that end before the input begins
+    # windows that end before the input begins
+    assert all(any(i[f"first{n}"] < 0 for i in integers_of) for n in range(3))
     larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]
     assert set(larger) == {True, False}  # than the input
     repeats = [case.kernel.call.config.integers for case in cases if case.kernel.call.kernel == "stream_repeat_rows"]

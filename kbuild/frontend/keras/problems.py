@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from kbuild.errors import UnsupportedModel
-from kbuild.frontend.keras.calls import FUNCTIONS
+from kbuild.frontend.keras.calls import FUNCTIONS, has_tensor
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.functions import function_name
 from kbuild.frontend.keras.layers import handler_of
@@ -47,9 +47,13 @@ _REMEDIES = {
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
     "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
 }
+_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
+_CONSTANT_MASKS = {
+    **dict.fromkeys(_ATTENTION[:3], "attention_mask"),
+    "Softmax": "mask",
+}  # what reads a mask that may be a constant, as which argument
 _HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
     "training": (None, False),
-    "use_causal_mask": (None, False),
     "return_attention_scores": (None, False, True),
 }
 
@@ -111,7 +115,12 @@ def _argument_problem(layer: LayerSpec) -> str | None:
         for key, value in call.arguments.items():
             if key == "training" and value is True:
                 return "is called with training=True; call it without"
-            if key == "mask" or key.endswith("_mask"):
+            if key == "use_causal_mask":
+                if value not in (None, False) and layer.class_name not in _ATTENTION:
+                    return "is called with use_causal_mask, which is not supported; call it without"
+            elif _CONSTANT_MASKS.get(layer.class_name) == key and not has_tensor(value):
+                continue
+            elif key == "mask" or key.endswith("_mask"):
                 if value not in (None, False) and reads_mask(layer):
                     return f"is called with {quoted(key)[1:-1]}; {REMEDY}"
             elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
