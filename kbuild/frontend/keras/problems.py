@@ -52,6 +52,7 @@ _CONSTANT_MASKS = {
     **dict.fromkeys(_ATTENTION[:3], "attention_mask"),
     "Softmax": "mask",
 }  # what reads a mask that may be a constant, as which argument
+_OF_DATA = "a mask that the model computes is not supported; give it a constant one, or none"
 _HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
     "training": (None, False),
     "return_attention_scores": (None, False, True),
@@ -122,7 +123,8 @@ def _argument_problem(layer: LayerSpec) -> str | None:
                 continue
             elif key == "mask" or key.endswith("_mask"):
                 if value not in (None, False) and reads_mask(layer):
-                    return f"is called with {quoted(key)[1:-1]}; {REMEDY}"
+                    constant = key in (_CONSTANT_MASKS.get(layer.class_name), "attention_mask")
+                    return f"is called with {quoted(key)[1:-1]}; {_OF_DATA if constant else REMEDY}"
             elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
                 return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
     return None

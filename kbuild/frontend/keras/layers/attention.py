@@ -11,6 +11,7 @@ from kbuild.dataclass import dataclass
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.masking import BoolArray, constant_mask, mask_tensor
+from kbuild.frontend.keras.operands import constant
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
@@ -49,7 +50,7 @@ def _shaped(call: LayerCall, part: str, source: Node, shape: Shape) -> Node:
 
 def _check(call: LayerCall) -> None:
     """Refuse settings that would change the result and are not computed."""
-    for key in ("sliding_window", "use_gate", "causal"):
+    for key in ("sliding_window", "use_gate"):
         if call.config.raw(key) not in (None, False):
             raise call.error(f"{key} is {quoted(call.config.raw(key))[1:-1]}, which is not supported; leave it out")
 
@@ -64,8 +65,12 @@ def _attended(
 
 
 def _causal(call: LayerCall, queries: int, values: int) -> BoolArray | None:
-    """[queries, values]: a query sees the values up to its own place, where the call asks for that."""
-    return np.tri(queries, values, dtype=bool) if call.arguments.get("use_causal_mask") is True else None
+    """[queries, values]: a query sees the values up to its own place, where the call asks for that.
+
+    In older versions of Keras 2 the layer does, by its setting `causal`.
+    """
+    wanted = call.arguments.get("use_causal_mask") is True or call.config.raw("causal") is True
+    return np.tri(queries, values, dtype=bool) if wanted else None
 
 
 # ---- with heads --------------------------------------------------------------------------------------------------
@@ -150,7 +155,8 @@ def _mask_of_heads(call: LayerCall, scores: Shape, heads: _Heads, attended: tupl
     if (mask is not None or given is not None) and attended != (0,):
         raise call.error("has a mask, which is supported over the first axis alone; leave attention_axes out")
     if given is not None:
-        own = constant_mask(call, given, (heads.queries, *places))
+        each_head = constant(call, given).ndim > 3  # [batch, heads, *places], else [batch, *places]
+        own = constant_mask(call, given, (heads.queries, *places) if each_head else places)
         mask = own if mask is None else own & mask
     if mask is None:
         return None
