@@ -110,6 +110,7 @@ ALL, ELLIPSIS = piece(), {"class_name": "__ellipsis__", "config": {}}
         (function("Dot", "f", X, Z), "is a product with something else than one constant matrix"),
         (function("Einsum", "f", X, Z, subscripts="ij,ij->i"), "an operand of shape"),
         (function("Einsum", "f", X, Z, subscripts="bij,kij->bk"), "does not keep the batch as the first axis"),
+        (function("Einsum", "f", X, subscripts="bii->bi"), "does more than to sum over axes and to change their order"),
         (function("Einsum", "f", X, Z, subscripts="bij,bij"), "is not of one or two operands with letters"),
         (function("Where", "f", X, X, Z), "chooses by a value that the model computes; only a constant may choose"),
         (function("Where", "f", True, 1.0, 2.0), "has no tensor to choose from"),
@@ -142,6 +143,22 @@ def test_functions_that_only_compute_masks_are_left_out() -> None:
     norm["class_name"] = "Softmax"
     with pytest.raises(UnsupportedModel, match="is called with mask; a mask that the model computes is not supported"):
         read(*config)
+
+
+def test_letters_of_one_operand_are_summed_over_before_the_product() -> None:
+    for equation, kinds in {
+        "bij,bkj->bk": ["reduce", "einsum"],
+        "bij,bkj->bi": ["reduce", "einsum"],
+        "bij,bkj->bik": ["einsum"],
+        "bij,bkl->bil": ["reduce", "reduce", "einsum"],
+    }.items():
+        graph = read(function("Einsum", "f", X, Z, subscripts=equation))
+        assert [node.op.kind for node in graph if node.op.kind != "input"] == kinds
+        rng = np.random.default_rng(0)
+        values = {name: rng.normal(size=(2, 4, 3)) for name in ("x", "z")}
+        assert np.allclose(run_float(graph, values)[graph.outputs[0]], np.einsum(equation, values["x"], values["z"]))
+    graph = read(function("Einsum", "f", X, subscripts="bij->bj"))
+    assert np.allclose(run_float(graph, values)[graph.outputs[0]], values["x"].sum(axis=1))
 
 
 # ---- masks -------------------------------------------------------------------------------------------------------

@@ -119,7 +119,9 @@ def matmul(s: Script) -> Value:
 
 def einsum(s: Script) -> Value:
     one, two = s.source((s.size(1, 3), s.size(1, 4))), s.size(1, 4)
-    return s.value(f"ops.einsum('abc,acd->abd', {one}, {s.source((one.shape[1], two))})")
+    other = s.source((one.shape[1], two))
+    equation = s.one("abc,acd->abd", "abc,acd->abd", "abc,acd->ad", "abc,acd->ab", "acd->ad")
+    return s.value(f"ops.einsum({equation!r}, {other if ',' not in equation else f'{one}, {other}'})")
 
 
 def expand(s: Script) -> Value:

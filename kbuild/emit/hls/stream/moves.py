@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kbuild.emit.hls.design import Call, Config, config_name, elements, value_name
+from kbuild.emit.hls.moves import joined
 from kbuild.emit.hls.stream.process import Packing, Schedule, StreamKernel, natural
 from kbuild.ir import Node
 from kbuild.ops.concatenate import Concatenate
@@ -20,13 +21,13 @@ _INPUTS = 4  # of stream_concatenate
 
 def pad(node: Node, op: Pad, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
     """Zeros are written, and elements dropped, when their turn comes; None for more than three axes and channels."""
-    x = inputs[0]
-    missing = _AXES - (len(x.shape) - 1)
+    sizes, padding = joined(inputs[0].shape[:-1], op.padding[:-1])
+    missing = _AXES - len(sizes)
     if missing < 0:
         return None
     integers = {"low3": op.padding[-1][0]}
     here, kept = np.ones(1, bool), np.ones(1, bool)
-    axes = zip([1] * missing + list(x.shape[:-1]), ((0, 0),) * missing + op.padding[:-1], strict=True)
+    axes = zip([1] * missing + sizes, [(0, 0)] * missing + padding, strict=True)
     for i, (size, (low, high)) in enumerate(axes):
         before, total = max(low, 0), max(low, 0) + size + max(high, 0)
         first, last = max(-low, 0), total - 1 - max(-high, 0)
