@@ -34,7 +34,8 @@ def quantize_inputs(graph: Graph, inputs: Mapping[str, FloatArray]) -> tuple[dic
         found[node.name] = from_float(x, node.fixed())
         low, high = (float(v) for v in node.fixed().range)
         lsb = float(node.fixed().lsb)
-        overflows[node.name] = int(np.count_nonzero((x < low - lsb) | (x > high + lsb)))
+        outside = OverflowCount(results=int(np.count_nonzero((x < low - lsb) | (x > high + lsb))))
+        overflows[node.name] = node.overflows(outside)
     if len({len(x) for x in found.values()}) > 1:
         raise ValueError("the inputs have different numbers of samples")
     return found, overflows
@@ -57,9 +58,9 @@ def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | No
     evaluations = {node.name: _prepared(graph, node) for node in graph if node.op.kind != "input"}
 
     def part(chunk: Mapping[str, IntArray]) -> Run:
-        overflows = {node.name: OverflowCount() for node in graph}
-        values = {name: value for name, value in _values(graph, evaluations, chunk, overflows) if name in kept}
-        return Run(values, {name: count.values for name, count in overflows.items()})
+        counts = {node.name: OverflowCount() for node in graph}
+        values = {name: value for name, value in _values(graph, evaluations, chunk, counts) if name in kept}
+        return Run(values, {node.name: node.overflows(counts[node.name]) for node in graph})
 
     parts = mapped(part, list(chunks(graph, inputs)))
     if len(parts) == 1:
@@ -108,7 +109,8 @@ def _values(
             arguments = [alive[name] for name in node.inputs]
             value = evaluations[node.name](arguments, overflows[node.name])
             if len(value) != samples:  # a constant, which overflows in every sample as it does in one
-                overflows[node.name].add(overflows[node.name].values * (samples - 1))
+                count = overflows[node.name]
+                count.add(count.inside * (samples - 1), count.results * (samples - 1))
                 value = np.broadcast_to(value, (samples, *value.shape[1:]))
         yield node.name, value
         alive[node.name] = value

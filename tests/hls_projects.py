@@ -137,6 +137,10 @@ def sequences() -> Graph:
                         table_shift=8, accum=b.type(), guard=4), [steps], OF)
     b.add(Einsum("ab,ac->cb", None, b.tensor((3, 1), OF), b.type()), [steps, steps], OF)
     b.add(Einsum("ab,bc->ac", b.tensor((3, 2), OF), None, b.type()), [steps], OF)
+    b.add(Einsum("ab,ac->cb", None, None, b.type(), "resource", 9), [steps, steps], OF)
+    for strategy in ("unrolled", "resource", "distributed_arithmetic"):  # of a matrix for each step
+        reuse = 1 if strategy == "distributed_arithmetic" else 3
+        b.add(Einsum("ab,abc->ca", b.tensor((3, 3, 2), OF), None, FixedType(30, 14), strategy, reuse), [steps], OF)
     b.add(Gather(b.tensor((5, 2), OF)), [steps], OF)
     read = {name for node in b.nodes for name in node.inputs}
     return verify(Graph("sequences", tuple(b.nodes), tuple(n.name for n in b.nodes if n.name not in read)))

@@ -17,7 +17,6 @@ from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor, verify
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant
-from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
@@ -30,6 +29,7 @@ from kbuild.ops.interpolate import Interpolate
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.multipliers import STRATEGIES
 from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pad import Pad
 from kbuild.ops.pool import KINDS as POOLINGS
@@ -46,6 +46,7 @@ from kbuild.ops.step import Step
 from kbuild.ops.transpose import Transpose
 
 Random = np.random.Generator
+ADDERS = "distributed_arithmetic"
 
 NARROW = (1, 32)
 ANY = (1, 150)
@@ -133,10 +134,14 @@ def _dense(b: Builder) -> None:
     b.add(op, [x])
 
 
+def _wide(b: Builder) -> bool:
+    """Whether constants are so wide that adders for them would be long code."""
+    return b.widths[1] > 64
+
+
 def _strategy(b: Builder, k: int, n: int) -> tuple[str, int]:
     """A strategy for a matrix [k, n], and a reuse factor that it allows."""
-    wide = b.widths[1] > 64  # wide constants make long code of adders
-    strategy = str(b.rng.choice([name for name in b.strategies if not (wide and name == "distributed_arithmetic")]))
+    strategy = str(b.rng.choice([name for name in b.strategies if not (_wide(b) and name == ADDERS)]))
     divisors = [d for d in range(1, k + 1) if k % d == 0] + [k * d for d in range(1, n + 1) if n % d == 0]
     return strategy, int(b.rng.choice(divisors)) if strategy == "resource" else 1
 
@@ -483,7 +488,12 @@ def _einsum(b: Builder) -> None:
     if int(np.prod(made)) > 300 or not made:
         return
     bias = b.tensor(b.broadcastable(made)) if b.rng.random() < 0.4 else None
-    b.add(replace(op, bias=bias, accum=op.accum or op.sum_type(types, shapes)), inputs)
+    op = replace(op, bias=bias, accum=op.accum or op.sum_type(types, shapes))
+    names = [name for name in op.strategies if name in b.strategies and not (_wide(b) and name == ADDERS)]
+    rng = np.random.default_rng(len(b.nodes))  # of its own, which changes nothing in the rest of the graph
+    strategy = str(rng.choice(names))
+    (matrix,) = op.matrices(shapes, "io_parallel")
+    b.add(op.reusing(strategy, int(rng.choice(matrix.legal(strategy)))), inputs)
 
 
 def _gather(b: Builder) -> None:

@@ -1,4 +1,5 @@
-// y[r][n] = bias[n] + sum over k of x[r][k] * weight[k][n], summed as in products.h, bias first, cast to the result.
+// y[r][n] = bias[n] + sum over k of x[r][k][group(n)] * weight[k][n], summed as in products.h, bias first, cast to the
+// result. A dense layer has one group; with more of them each has as many of the sums, of inputs of its own.
 #ifndef KBUILD_DENSE_H
 #define KBUILD_DENSE_H
 
@@ -8,20 +9,21 @@ namespace kbuild {
 
 // One row, all products at once.
 template <class C, class X, class Y>
-void dense_row(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void dense_row(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                const typename C::weight_t weight[C::inputs * C::outputs],
                const typename C::bias_t bias[C::outputs], int row) {
 #pragma HLS INLINE
     typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=accum complete
     for (int n = 0; n < C::outputs; ++n) accum[n] = bias[n];
-    add_products<C, 1, C::inputs>(x, row * C::inputs, accum, weight, 0);
+    for (int k = 0; k < C::inputs; ++k)
+        add_products<C, C::groups, 1>(x, (row * C::inputs + k) * C::groups, accum, weight, k);
     for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
 }
 
 // Latency: one new input every `reuse_factor` cycles, with at most `multipliers` multipliers.
 template <class C, class X, class Y>
-void dense_latency(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void dense_latency(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                    const typename C::weight_t weight[C::inputs * C::outputs],
                    const typename C::bias_t bias[C::outputs]) {
 #pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
@@ -34,7 +36,7 @@ void dense_latency(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 
 // Unrolled: every weight is a constant beside its own input, so that the tool may make shifts and adders of it.
 template <class C, class X, class Y>
-void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void dense_unrolled(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
                     const typename C::bias_t bias[C::outputs]) {
 #pragma HLS FUNCTION_INSTANTIATE variable=weight,bias
@@ -46,7 +48,7 @@ void dense_unrolled(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 
 // Resource: each row takes `reuse_factor` steps of `products` products.
 template <class C, class X, class Y>
-void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void dense_resource(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                     const typename C::weight_t weight[C::inputs * C::outputs],
                     const typename C::bias_t bias[C::outputs]) {
 #pragma HLS ARRAY_RESHAPE variable=weight cyclic factor=C::products
@@ -58,7 +60,7 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 #pragma HLS UNROLL
             accum[n] = bias[n];
         }
-        add_steps<C, 1, C::reuse_factor>(x, row * C::inputs, accum, weight, 0);
+        add_steps<C, C::groups, C::reuse_factor>(x, row * C::inputs * C::groups, accum, weight, 0);
         for (int n = 0; n < C::outputs; ++n) {
 #pragma HLS UNROLL
             y[row * C::outputs + n] = accum[n];
@@ -68,18 +70,18 @@ void dense_resource(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
 
 // Distributed arithmetic: each row by shifts and additions.
 template <class C, class X, class Y>
-void dense_distributed_arithmetic(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void dense_distributed_arithmetic(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                                   const typename C::weight_t[C::inputs * C::outputs],
                                   const typename C::bias_t bias[C::outputs]) {
 #pragma HLS FUNCTION_INSTANTIATE variable=bias
 #pragma HLS PIPELINE II=1
 #pragma HLS ARRAY_PARTITION variable=bias complete
     for (int row = 0; row < C::rows; ++row) {
-        X values[C::inputs];
+        X values[C::places];
         typename C::accum_t accum[C::outputs];
 #pragma HLS ARRAY_PARTITION variable=values complete
 #pragma HLS ARRAY_PARTITION variable=accum complete
-        for (int k = 0; k < C::inputs; ++k) values[k] = x[row * C::inputs + k];
+        for (int k = 0; k < C::places; ++k) values[k] = x[row * C::places + k];
         distributed_sums<C>(values, accum, bias);
         for (int n = 0; n < C::outputs; ++n) y[row * C::outputs + n] = accum[n];
     }
@@ -92,7 +94,7 @@ const int STRATEGY_LATENCY = 0, STRATEGY_RESOURCE = 1, STRATEGY_UNROLLED = 2, ST
 template <int STRATEGY>
 struct dense_by {
     template <class C, class X, class Y>
-    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+    static void products(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                          const typename C::weight_t weight[C::inputs * C::outputs],
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
@@ -103,7 +105,7 @@ struct dense_by {
 template <>
 struct dense_by<STRATEGY_RESOURCE> {
     template <class C, class X, class Y>
-    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+    static void products(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                          const typename C::weight_t weight[C::inputs * C::outputs],
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
@@ -114,7 +116,7 @@ struct dense_by<STRATEGY_RESOURCE> {
 template <>
 struct dense_by<STRATEGY_UNROLLED> {
     template <class C, class X, class Y>
-    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+    static void products(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                          const typename C::weight_t weight[C::inputs * C::outputs],
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
@@ -125,7 +127,7 @@ struct dense_by<STRATEGY_UNROLLED> {
 template <>
 struct dense_by<STRATEGY_DISTRIBUTED_ARITHMETIC> {
     template <class C, class X, class Y>
-    static void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+    static void products(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
                          const typename C::weight_t weight[C::inputs * C::outputs],
                          const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE
@@ -134,7 +136,7 @@ struct dense_by<STRATEGY_DISTRIBUTED_ARITHMETIC> {
 };
 
 template <class C, class X, class Y>
-void products(const X x[C::rows * C::inputs], Y y[C::rows * C::outputs],
+void products(const X x[C::rows * C::inputs * C::groups], Y y[C::rows * C::outputs],
               const typename C::weight_t weight[C::inputs * C::outputs],
               const typename C::bias_t bias[C::outputs]) {
 #pragma HLS INLINE

@@ -13,6 +13,15 @@ void transpose(const X x[C::elements], Y y[C::elements]) {
     KBUILD_EACH(C) y[KBUILD_HERE(C)] = x[KBUILD_A(C)];
 }
 
+// The same, of so many elements that they are no registers: one after the other.
+template <class C, class X, class Y>
+void transpose_in_turn(const X x[C::elements], Y y[C::elements]) {
+    KBUILD_EACH(C) {
+#pragma HLS PIPELINE II=1
+        y[KBUILD_HERE(C)] = x[KBUILD_A(C)];
+    }
+}
+
 // Each element `factor0 .. factor3` times in a row.
 template <class C, class X, class Y>
 void repeat(const X x[C::inputs], Y y[C::elements]) {

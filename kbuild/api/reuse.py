@@ -8,12 +8,9 @@ from collections.abc import Iterator
 from kbuild.config import LayerRules, Recipe, Setting
 from kbuild.dataclass import replace
 from kbuild.flow.build import Build
-from kbuild.ir import Node
-from kbuild.ops.contraction import Contraction
-from kbuild.ops.rnn import Recurrent
+from kbuild.ir import Graph, Node
 from kbuild.passes.context import Context
 from kbuild.passes.resolve_strategy import chosen
-from kbuild.passes.unrolled import legal_reuse_factors
 
 _ORIGIN = "strict=False"
 Key = tuple[str, str]  # name of a layer, field of its rules
@@ -32,7 +29,7 @@ def with_legal_reuse_factors(recipe: Recipe, allow_code: bool) -> Recipe:
     wanted: dict[Key, int] = {}
     legal: dict[Key, set[int]] = {}
     for node in graph:
-        for key, reuse, fits in _reuse_factors(node, context):
+        for key, reuse, fits in _reuse_factors(graph, node, context):
             wanted[key] = reuse
             legal[key] = legal.get(key, fits) & fits
     for (layer, field), fits in legal.items():
@@ -45,17 +42,14 @@ def with_legal_reuse_factors(recipe: Recipe, allow_code: bool) -> Recipe:
     return recipe
 
 
-def _reuse_factors(node: Node, context: Context) -> Iterator[tuple[Key, int, set[int]]]:
+def _reuse_factors(graph: Graph, node: Node, context: Context) -> Iterator[tuple[Key, int, set[int]]]:
     """The reuse factors of a node: whose they are, what they would be, and what is legal."""
-    choice, op = chosen(node, context), node.op
+    choice = chosen(graph, node, context)
     if choice is None:
         return
-    assert isinstance(op, Contraction | Recurrent)
-    shapes = [op.matrix_shape]
-    if isinstance(op, Recurrent):
-        shapes.append(op.recurrent_shape)
-    for field, reuse, shape in zip(("reuse_factor", "recurrent_reuse_factor"), choice.reuse, shapes, strict=False):
-        yield (node.layer.name, field), reuse.value, set(legal_reuse_factors(choice.strategy.value.lower(), *shape))
+    fields = ("reuse_factor", "recurrent_reuse_factor")
+    for field, reuse, legal in zip(fields, choice.reuse, choice.legal(), strict=False):
+        yield (node.layer.name, field), reuse.value, set(legal)
 
 
 def _with_reuse_factor(recipe: Recipe, layer: str, field: str, reuse: int) -> Recipe:

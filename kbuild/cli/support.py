@@ -128,6 +128,7 @@ _KINDS = {
     "quantizer": "of values",
     "kernel": "of weights",
     "FixedPointQuantizer": "a type for each element",
+    "proxy": "as HGQ's to_proxy_model writes it",
 }
 
 

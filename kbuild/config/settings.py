@@ -36,7 +36,7 @@ class LayerInfo:
     `variables` are the names that Precision may use for it (`weight`, `bias`, `accum`, `result` …); `aliases` other
     layer names that mean it; `type_aliases` other type names that mean its class (a QDense is also a Dense); `softmax`
     the softmax that alone reads its result; `inner` whether it is a step inside a layer of the class, of which the
-    types of the class and of the model are for the weights only.
+    types of the class and of the model are for the weights only, and their strategies and reuse factors for none.
     """
 
     name: str
@@ -268,13 +268,14 @@ def _resolve(
         found = next((found for rules in levels if (found := get(rules)) is not None), None)
         return Setting(found.value, found.origin, found.key, found.place) if found else Setting(None)
 
-    reuse = pick(lambda rules: rules.reuse_factor, Setting(1))
+    own = [*named, LayerRules()] if layer.inner else levels
+    reuse = next((found for rules in own if (found := rules.reuse_factor) is not None), Setting(1))
     return LayerSettings(
         layer=layer.name,
         precision={name: _precision(name, levels if name in layer.common else named) for name in layer.variables},
         maximum=pick(lambda rules: rules.precision.get(_MAXIMUM), Setting(None)),
         reuse_factor=reuse,
-        strategy=_strategy(layer, levels),
+        strategy=_strategy(layer, own),
         table_size=maybe(lambda rules: rules.table_size),
         implementation=_implementation(layer, levels, before),
         parallelization_factor=pick(lambda rules: rules.parallelization_factor, Setting(1)),

@@ -10,10 +10,11 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, field
 from kbuild.emulate import quantize_inputs, run, run_float
-from kbuild.fixed import FloatArray, IntArray, to_float
+from kbuild.fixed import FloatArray, IntArray, from_float, to_float
 from kbuild.flow.metrics import differing_samples, enough_integer_bits, first_difference
 from kbuild.ir import Graph, Node
 from kbuild.ops.contraction import Contraction
+from kbuild.ops.einsum import Einsum
 from kbuild.report.records import EngineRun, LayerResult
 
 _ALIVE = 1 << 23  # integers of all layers together that are kept at once
@@ -151,7 +152,8 @@ def first_mismatch(
 
 
 def _gather(layer: _Layer, node: Node, q: IntArray, real: FloatArray) -> None:
-    error = float(np.abs(to_float(q, node.fixed()) - real).max()) if real.size else 0.0
+    meant = to_float(from_float(real, node.fixed()), node.fixed()) if node.declared else real
+    error = float(np.abs(to_float(q, node.fixed()) - meant).max()) if real.size else 0.0
     layer.error = error if layer.error is None else max(layer.error, error)
     if real.size:
         layer.low, layer.high = min(layer.low, float(real.min())), max(layer.high, float(real.max()))
@@ -166,16 +168,25 @@ def _results(graph: Graph, layers: Mapping[str, _Layer]) -> tuple[LayerResult, .
     for name, own in nodes.items():
         last = own[-1]
         overflows = sum(layers[node.name].overflows for node in own)
-        enough = max(_enough(graph, node, layers[node.name]) for node in own) if overflows else None
+        wide = [_enough(graph, node, layers[node.name]) for node in own if layers[node.name].overflows]
+        enough = max((bits for bits in wide if bits is not None), default=None)
         found.append(
             LayerResult(name, str(last.fixed()), overflows, layers[last.name].error, last.layer.class_name, enough)
         )
     return tuple(found)
 
 
-def _enough(graph: Graph, node: Node, layer: _Layer) -> int:
-    """Integer bits for what the layer should be; where its result fits, it is the accumulator that is too narrow."""
+def _enough(graph: Graph, node: Node, layer: _Layer) -> int | None:
+    """Integer bits for what the layer should be; where its result fits, it is the accumulator that is too narrow.
+
+    None where more bits for the result would change nothing.
+    """
     needed = enough_integer_bits(node.fixed(), layer.low, layer.high)
-    if layer.overflows and needed == node.fixed().integer and isinstance(node.op, Contraction):
-        return max(needed, node.op.sum_type(graph[node.inputs[0]].fixed()).integer)
-    return needed
+    if needed > node.fixed().integer:
+        return needed
+    inputs = graph.inputs_of(node)
+    if isinstance(node.op, Contraction):
+        return node.op.sum_type(inputs[0].fixed()).integer
+    if isinstance(node.op, Einsum):
+        return node.op.sum_type([x.fixed() for x in inputs], [x.shape for x in inputs]).integer
+    return None

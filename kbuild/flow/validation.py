@@ -15,6 +15,7 @@ from kbuild.fixed import FloatArray
 from kbuild.flow import metrics
 from kbuild.flow.comparison import Comparison, Engine, Mismatch, compare
 from kbuild.flow.data import load_labels
+from kbuild.flow.findings import overflows, random_inputs
 from kbuild.flow.inputs import input_source, labels_source, simulation_inputs
 from kbuild.flow.reference import Predictions, predictions
 from kbuild.ir import Graph
@@ -53,16 +54,18 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
         scores["accuracy"] = accuracy.fixed_accuracy
     latency, interval = _cycles(engines)
     fifos, mismatch = _bounded(engines, graph, inputs)
+    overflowing = overflows(found.layers)
+    dataset = _dataset(build.recipe, inputs, overflowing is not None)
     report = SimulationReport(
         engines=found.engines,
-        dataset=_dataset(build.recipe, inputs),
+        dataset=dataset,
         reference=agreement,
         layers=found.layers,
         latency_cycles=latency,
         interval_cycles=interval,
         accuracy=accuracy,
         fifos=fifos,
-        notes=() if reference.note is None else (reference.note,),
+        notes=tuple(note for note in (reference.note, overflowing, dataset.note) if note is not None),
     )
     mismatches = tuple(str(m) for m in [*found.mismatches, mismatch] if m is not None)
     return Simulation(report, scores, mismatches, _vectors(build, graph, inputs))
@@ -115,7 +118,8 @@ def _agreement(
     if metrics.is_classifier([graph[name] for name in graph.outputs]):
         (name,) = graph.outputs
         argmax = metrics.argmax_agreement(found.outputs[name], wanted[name])
-    return Reference(reference.source, len(ours), argmax, float(error.max()), float(error.mean()))
+    reach = float(np.abs(theirs).max())
+    return Reference(reference.source, len(ours), argmax, float(error.max()), float(error.mean()), reach)
 
 
 def _flat(
@@ -138,9 +142,8 @@ def _accuracy(
     )
 
 
-def _dataset(recipe: Recipe, inputs: Mapping[str, FloatArray]) -> DataSet:
+def _dataset(recipe: Recipe, inputs: Mapping[str, FloatArray], overflow: bool) -> DataSet:
     samples = len(next(iter(inputs.values())))
     if input_source(recipe) is not None:
         return DataSet("file", samples)
-    note = "seeded random inputs inside the input's range; give InputData for figures that mean something"
-    return DataSet("random", samples, note)
+    return DataSet("random", samples, random_inputs(inputs, overflow))

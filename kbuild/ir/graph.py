@@ -8,7 +8,7 @@ from functools import cached_property
 
 from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType
-from kbuild.ir.op import Op, Shape
+from kbuild.ir.op import Op, OverflowCount, Shape
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -28,7 +28,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Node:
-    """One value and the operation that makes it. `type` is None until precisions are resolved."""
+    """One value and the operation that makes it. `type` is None until precisions are resolved.
+
+    declared: the type is that of a quantizer of the model. What leaves its range is meant to: the model was trained so.
+    """
 
     name: str
     op: Op
@@ -36,6 +39,11 @@ class Node:
     shape: Shape
     layer: Layer
     type: FixedType | None = None
+    declared: bool = False
+
+    def overflows(self, count: OverflowCount) -> int:
+        """How many of the values that a run has counted are none of the model's own making."""
+        return count.inside if self.declared else count.values
 
     def fixed(self) -> FixedType:
         """The type of a value that must have one by now."""

@@ -14,13 +14,20 @@ Shape = tuple[int, ...]
 
 @dataclass
 class OverflowCount:
-    """How many values of one node were wrapped or saturated, and the largest magnitude that asked for room."""
+    """How many values of one node were wrapped or saturated, in its accumulators and states, and as its results."""
 
-    values: int = 0
+    inside: int = 0
+    results: int = 0
 
-    def add(self, count: int) -> None:
-        """Count `count` more values."""
-        self.values += count
+    @property
+    def values(self) -> int:
+        """All of them."""
+        return self.inside + self.results
+
+    def add(self, inside: int = 0, results: int = 0) -> None:
+        """Count so many more."""
+        self.inside += inside
+        self.results += results
 
 
 Evaluation = Callable[[Sequence[IntArray], OverflowCount], IntArray]
@@ -46,6 +53,8 @@ class Op(ABC):
     kind: ClassVar[str]  # the name in the text form, in templates and in `kbuild layers`
     arity: ClassVar[tuple[int, int | None]] = (1, 1)  # least and largest number of inputs; None: any
     variables: ClassVar[tuple[str, ...]] = ("result",)  # what `Precision` may set on a layer of this op
+
+    settings: ClassVar[tuple[str, ...]] = ()  # what else a recipe may say of such a layer that decides how it is built
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         """Raise ValueError with a sentence when the fields contradict each other or the input shapes."""

@@ -6,8 +6,9 @@
       return %fc1
     }
 
-A float value has the type `float`. Tensors of up to `INLINE` values are printed whole, larger ones by the digest of
-their content; `parse` takes those from the mapping that `tensors` gives.
+A float value has the type `float`; `declared` before a type says that a quantizer of the model chose it. Tensors of at
+most `INLINE` values are printed whole, larger ones by the digest of their content; `parse` takes those from the mapping
+that `tensors` gives.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def _node(node: Node, inline: int) -> str:
     args = ", ".join("%" + name for name in node.inputs)
     text = f"%{node.name} = {node.op.kind}({args})" + (f" {{{shown}}}" if shown else "")
     layer = f"{json.dumps(node.layer.name)} {json.dumps(node.layer.class_name)}{' inner' if node.layer.inner else ''}"
-    return f"{text} : {_type(node.type)}{_shape(node.shape)} @ {layer}"
+    declared = "declared " if node.declared else ""
+    return f"{text} : {declared}{_type(node.type)}{_shape(node.shape)} @ {layer}"
 
 
 def _type(of: FixedType | None) -> str:
@@ -180,6 +182,7 @@ class _Parser:
         inputs = self.listed(")", self.value_name)
         fields = dict(self.listed("}", self.field)) if self.accept("sign", "{") else {}
         self.take("sign", ":")
+        declared = self.accept("name", "declared")
         of, shape = self.type(), self.shape()
         self.take("sign", "@")
         layer = Layer(self.string(), self.string(), self.accept("name", "inner"))
@@ -187,7 +190,7 @@ class _Parser:
             op = self.op_class(kind)(**fields)
         except (TypeError, KeyError) as error:
             raise TextError(f"%{name}: {error}") from error
-        return Node(name, op, tuple(inputs), shape, layer, of)
+        return Node(name, op, tuple(inputs), shape, layer, of, declared)
 
     def graph(self) -> Graph:
         self.take("name", "graph")

@@ -109,7 +109,7 @@ def accumulate(
         sums = _rounding(x, weight.data, start, shift, accum.quantization)
     result = limit(sums, accum)
     if result is not sums:
-        overflow.add(int(np.count_nonzero(result != sums)))
+        overflow.add(inside=int(np.count_nonzero(result != sums)))
     return result
 
 
@@ -207,5 +207,5 @@ def _saturating(
         exact = sums + quantize(x[..., k, np.newaxis] * w[..., k, np.newaxis, :], max(shift, 0), accum.quantization)
         sums = limit(exact, accum)
         lost |= sums != exact
-    overflow.add(int(np.count_nonzero(lost)))
+    overflow.add(inside=int(np.count_nonzero(lost)))
     return sums

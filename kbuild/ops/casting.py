@@ -21,9 +21,16 @@ from kbuild.ir.op import OverflowCount, Shape
 
 
 def cast_into(q: IntArray, fraction: int, to: FixedType, overflow: OverflowCount) -> IntArray:
-    """`kbuild.fixed.cast`, counting the values that were outside the range."""
+    """The results of an operation: `kbuild.fixed.cast`, counting the values that were outside the range."""
     result, count = cast_counting(q, fraction, to)
-    overflow.add(count)
+    overflow.add(results=count)
+    return result
+
+
+def cast_inside(q: IntArray, fraction: int, to: FixedType, overflow: OverflowCount) -> IntArray:
+    """The same for what stays inside the operation: accumulators and states."""
+    result, count = cast_counting(q, fraction, to)
+    overflow.add(inside=count)
     return result
 
 
@@ -46,7 +53,7 @@ def divide_into(
         q, scaled = wide(q), wide(scaled)
     rounded = quantize_quotient(q, scaled, to.quantization)
     result = limit(rounded, to)
-    overflow.add(int(np.count_nonzero(result != rounded)))
+    overflow.add(results=int(np.count_nonzero(result != rounded)))
     return result
 
 

@@ -6,17 +6,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from kbuild.dataclass import dataclass
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, type_for
-from kbuild.ir.op import Op
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import exact_sum_bounds
-
-STRATEGIES = ("latency", "resource", "unrolled", "distributed_arithmetic")
+from kbuild.ops.multipliers import STRATEGIES, Multiplying
 
 
 @dataclass(frozen=True)
-class Contraction(Op):
+class Contraction(Multiplying):
     """Sums of products of inputs and weights, plus a bias, in the type `accum`, then cast to the result.
 
     weight: any shape whose last axis, of length N, is that of the output; bias: [N] or None. `accum` is None until
@@ -30,6 +28,13 @@ class Contraction(Op):
     reuse_factor: int = 1
 
     variables: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+
+    def reusing(self, strategy: str, *reuse: int) -> Contraction:
+        return replace(self, strategy=strategy, reuse_factor=reuse[0])
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        return (self.weight,)
 
     @property
     def outputs(self) -> int:

@@ -19,6 +19,7 @@ from kbuild.ops.casting import cast_into
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
+from kbuild.ops.multipliers import Matrix, Multiplying
 from kbuild.ops.windows import BLOCK, Array, Pairs, at_least, blocks, per_axis, positions, spread, windows
 
 
@@ -47,6 +48,10 @@ class Conv(Contraction):
     encoded: bool = False
 
     kind: ClassVar[str] = "conv"
+    settings: ClassVar[tuple[str, ...]] = (*Multiplying.settings, "ParallelizationFactor", "ConvImplementation")
+
+    def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
+        return (Matrix(*self.matrix_shape, window=self.terms * self.groups, places=self.parallelization_factor),)
 
     @property
     def kernel(self) -> tuple[int, ...]:

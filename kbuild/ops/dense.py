@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import over_rows
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatsums import contraction
+from kbuild.ops.multipliers import Matrix
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Dense(Contraction):
 
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         return (*shapes[0][:-1], self.outputs)
+
+    def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
+        rows = math.prod(shapes[0][:-1]) if io_type == "io_parallel" else 1  # of a stream one after the other
+        return (Matrix(*self.matrix_shape, copies=rows),)
 
     def summed(self) -> tuple[Tensor, ...]:
         return (self.weight,)

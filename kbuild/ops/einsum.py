@@ -10,19 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kbuild.dataclass import dataclass
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, FloatArray, IntArray, Overflow, limit, product_type, quantize, shift_left, type_for
-from kbuild.ir.op import Interval, Op, OverflowCount, Shape
+from kbuild.ir.op import Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import exact
 from kbuild.ops.accumulate import exact_sum_bounds, matmul
 from kbuild.ops.casting import cast_into
+from kbuild.ops.multipliers import OF_VALUES, STRATEGIES, Matrix, Multiplying
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Einsum(Op):
+class Einsum(Multiplying):
     """NumPy's `einsum` of two operands in which a letter stands for an axis, the batch axis not among them.
 
     equation: such as `bc,cd->bd`. The operands are the two inputs, or the input and `weight`. A letter stands once in
@@ -36,6 +37,8 @@ class Einsum(Op):
     weight: Tensor | None = None
     bias: Tensor | None = None
     accum: FixedType | None = None
+    strategy: str = "latency"
+    reuse_factor: int = 1
 
     kind: ClassVar[str] = "einsum"
     arity: ClassVar[tuple[int, int | None]] = (1, 2)
@@ -59,6 +62,47 @@ class Einsum(Op):
             "".join(c for c in second if c not in first),
         )
 
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        return OF_VALUES if self.weight is None else STRATEGIES
+
+    def reusing(self, strategy: str, *reuse: int) -> Einsum:
+        return replace(self, strategy=strategy, reuse_factor=reuse[0])
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        return () if self.weight is None else (self.weight,)
+
+    def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
+        shared, rows, terms, columns = self.extents(shapes)
+        if self.weight is None:
+            return (Matrix(terms, columns, copies=shared * rows, constant=False),)
+        one_by_one = io_type == "io_stream" and self.of_one_row() is not None
+        return (Matrix(terms, shared * columns, copies=1 if one_by_one else rows),)
+
+    def extents(self, shapes: Sequence[Shape]) -> tuple[int, int, int, int]:
+        """Elements along each of `parts`: as many products of rows x terms and terms x columns, and their sizes."""
+        sizes = self._sizes(shapes)
+        shared, rows, terms, columns = (math.prod(sizes[letter] for letter in part) for part in self.parts)
+        return shared, rows, terms, columns
+
+    def of_one_row(self) -> Einsum | None:
+        """The operation that makes the inner axes of the result of those of the value, for each outer position alike.
+
+        None where there is none: for two values, and where outer axes move or take part in the products.
+        """
+        (first, second, output), (shared, left, summed, _) = self.letters, self.parts
+        inner = output[len(left) :]
+        if self.weight is None or shared or first != left + summed or not output.startswith(left):
+            return None
+        bias = self.bias
+        if bias is not None:
+            outer = len(bias.shape) - min(len(bias.shape), len(inner))
+            if any(n != 1 for n in bias.shape[:outer]):
+                return None
+            bias = Tensor(bias.data.reshape(bias.shape[outer:]), bias.type)
+        return replace(self, equation=f"{summed},{second}->{inner}", bias=bias)
+
     def _shapes(self, shapes: Sequence[Shape]) -> tuple[Shape, Shape]:
         return (shapes[0], shapes[1]) if self.weight is None else (shapes[0], self.weight.shape)
 
@@ -66,6 +110,8 @@ class Einsum(Op):
         super().verify(shapes)
         if len(shapes) != (2 if self.weight is None else 1):
             raise ValueError(f"einsum has two operands, the weight among them, not {len(shapes)} inputs beside it")
+        if self.strategy not in self.strategies:
+            raise ValueError(f"no strategy of this einsum is called {self.strategy}")
         first, second, output = self.letters
         both = first + second
         if not all(word.isalpha() or not word for word in (first, second, output)):
@@ -184,7 +230,7 @@ def _accumulated(a: IntArray, b: IntArray, shift: int, accum: FixedType, overflo
     if shift <= 0 and accum.overflow is Overflow.WRAP:
         sums = shift_left(matmul(a, b), -shift)
         result = limit(sums, accum)
-        overflow.add(int(np.count_nonzero(result != sums)))
+        overflow.add(inside=int(np.count_nonzero(result != sums)))
         return result
     saturating = accum.overflow is not Overflow.WRAP
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
@@ -195,5 +241,5 @@ def _accumulated(a: IntArray, b: IntArray, shift: int, accum: FixedType, overflo
         sums = limit(total, accum) if saturating else total
         lost |= sums != total
     result = limit(sums, accum)
-    overflow.add(int(np.count_nonzero(lost | (result != sums))))
+    overflow.add(inside=int(np.count_nonzero(lost | (result != sums))))
     return result

@@ -68,7 +68,8 @@ class FloatSums:
         to = self.result if self.accum is None else self.accum
         inside = limit(q, to)
         if inside is not q:
-            overflow.add(int(np.count_nonzero(inside != q)))
+            lost = int(np.count_nonzero(inside != q))
+            overflow.add(results=lost) if self.accum is None else overflow.add(inside=lost)
         return inside if self.accum is None else recast_into(inside, self.accum, self.result, overflow)
 
 

@@ -12,7 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, IntArray, shift_left
 from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import cast_inside
 from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
 
 
@@ -70,9 +70,9 @@ class Gru(Recurrent):
             update, reset = np.split(gate(plus(a[outer], r[outer])), 2)
             if recurrent_inner is None:
                 product = exact.multiply(reset, r[inner])
-                p = cast_into(product, gate.type.fraction + recurrent_accum.fraction, recurrent_accum, overflow)
+                p = cast_inside(product, gate.type.fraction + recurrent_accum.fraction, recurrent_accum, overflow)
             else:
-                past = cast_into(exact.multiply(reset, h), gate.type.fraction + to.fraction, to, overflow)
+                past = cast_inside(exact.multiply(reset, h), gate.type.fraction + to.fraction, to, overflow)
                 p = recurrent_inner(past, overflow)
             return (self._mixed(update, gate.type, h, act(plus(a[inner], p)), act.type, overflow),)
 
@@ -87,7 +87,7 @@ class Gru(Recurrent):
         rest, _ = exact.add(np.full_like(update, 1), 0, -update, fraction)
         kept, new = exact.multiply(update, h), exact.multiply(rest, n)
         total, at = exact.add(kept, fraction + to.fraction, new, fraction + of_n.fraction)
-        return cast_into(total, at, to, overflow)
+        return cast_inside(total, at, to, overflow)
 
     def step_float(self, a: FloatArray, state: FloatState) -> FloatState:
         (h,) = state

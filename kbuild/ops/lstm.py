@@ -12,7 +12,7 @@ from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import cast_inside
 from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
 
 
@@ -78,9 +78,9 @@ class Lstm(Recurrent):
             kept = exact.multiply(gate(f), c, (of.width, to_c.width))
             added = exact.multiply(gate(i), act(g), (of.width, of_g.width))
             total, fraction = exact.add(kept, at_c[0], added, at_c[1], widths)
-            c = cast_into(total, fraction, to_c, overflow)
+            c = cast_inside(total, fraction, to_c, overflow)
             h = exact.multiply(gate(o), act_cell(c), (of.width, of_shown.width))
-            return cast_into(h, of.fraction + of_shown.fraction, to_h, overflow), c
+            return cast_inside(h, of.fraction + of_shown.fraction, to_h, overflow), c
 
         return step
 

@@ -15,7 +15,7 @@ from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, bits_of, c
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import exact
-from kbuild.ops.casting import cast_into
+from kbuild.ops.casting import cast_inside, cast_into
 from kbuild.ops.lookup import look_up
 
 STATISTICS = ("variance", "mean_square", "sum_square")
@@ -144,7 +144,7 @@ class Normalize(Op):
         if bits_of(z) + top // 2 > INT64_BITS:
             z, lift = wide(z), wide(lift)
         z = compact(z << (lift >> 1)).reshape(x.shape)
-        z = cast_into(z, table.fixed().fraction + (top - self.guard) // 2, accum, overflow)
+        z = cast_inside(z, table.fixed().fraction + (top - self.guard) // 2, accum, overflow)
         fraction = accum.fraction
         if self.scale is not None:
             z, fraction = exact.multiply(z, self.scale.data), fraction + self.scale.fixed().fraction

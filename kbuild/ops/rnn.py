@@ -8,18 +8,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from kbuild.dataclass import dataclass
+from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import FixedType, FloatArray, IntArray, type_for
 from kbuild.ir.op import Evaluation, Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.accumulate import exact_sum_bounds
-from kbuild.ops.casting import cast_into, recast_into
-from kbuild.ops.contraction import STRATEGIES
+from kbuild.ops.casting import cast_inside, recast_into
 from kbuild.ops.floatsums import Accumulation, contraction_of_columns
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
+from kbuild.ops.multipliers import STRATEGIES, Matrix, Multiplying
 from kbuild.ops.relu import Relu
 from kbuild.parallel import parts
 
@@ -73,7 +73,7 @@ class Reach:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recurrent(Op):
+class Recurrent(Multiplying):
     """A cell applied to x [T, K] step by step, from a state of zeros or from further inputs [U].
 
     weight [K, G * U]; recurrent_weight [U, G * U]; bias and recurrent_bias [G * U] or None, G the number of gates. In
@@ -111,6 +111,7 @@ class Recurrent(Op):
     reuse_factor: int = 1
     recurrent_reuse_factor: int = 1
 
+    settings: ClassVar[tuple[str, ...]] = (*Multiplying.settings, "RecurrentReuseFactor")
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
     variables: ClassVar[tuple[str, ...]] = (
@@ -129,6 +130,20 @@ class Recurrent(Op):
     def units(self) -> int:
         """U, the number of elements of a state."""
         return self.recurrent_weight.shape[0]
+
+    def reusing(self, strategy: str, *reuse: int) -> Recurrent:
+        return replace(self, strategy=strategy, reuse_factor=reuse[0], recurrent_reuse_factor=reuse[1])
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        return self.weight, self.recurrent_weight
+
+    @property
+    def reuse_factors(self) -> tuple[int, ...]:
+        return self.reuse_factor, self.recurrent_reuse_factor
+
+    def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
+        return Matrix(*self.matrix_shape), Matrix(*self.recurrent_shape)
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
@@ -236,7 +251,7 @@ class Recurrent(Op):
                 state: State = tuple(np.zeros((self.units, sums.shape[-1]), np.int64) for _ in of)
                 if len(inputs) > 1:
                     given = zip(inputs[1:], types[1:], of, strict=True)
-                    state = tuple(cast_into(q[some].T, t.fraction, to, overflow) for q, t, to in given)
+                    state = tuple(cast_inside(q[some].T, t.fraction, to, overflow) for q, t, to in given)
                 kept = []
                 for t in range(len(sums))[:: -1 if self.go_backwards else 1]:
                     state = step(sums[t], state, overflow)
@@ -316,7 +331,7 @@ class SimpleRnn(Recurrent):
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
             h = act(plus(a, recurrent(state[0], overflow)))
-            return (recast_into(h, act.type, to, overflow),)
+            return (cast_inside(h, act.type.fraction, to, overflow),)
 
         return step
 

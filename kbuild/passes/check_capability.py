@@ -7,8 +7,8 @@ from kbuild.config.places import NOWHERE, Problem, raise_problems
 from kbuild.config.recipe import Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node, Op
-from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
+from kbuild.ops.multipliers import Multiplying
 from kbuild.ops.rnn import Recurrent
 from kbuild.passes.context import Context
 
@@ -30,7 +30,7 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
     settings = context.settings_of(node)
-    if settings is None or not isinstance(node.op, Contraction | Recurrent):
+    if settings is None or not isinstance(node.op, Multiplying):
         return []
     return _kernel_problems(node.op, name, backend, settings)
 
@@ -48,9 +48,7 @@ def _prints(backend: Backend, op: Op, io_type: str) -> bool:
     return prints and io_type in backend.io_types
 
 
-def _kernel_problems(
-    op: Contraction | Recurrent, name: str, backend: Backend, settings: LayerSettings
-) -> list[Problem]:
+def _kernel_problems(op: Multiplying, name: str, backend: Backend, settings: LayerSettings) -> list[Problem]:
     problems = []
     strategies = backend.strategies.get(op.kind, ())
     if op.strategy not in strategies:

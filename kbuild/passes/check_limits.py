@@ -8,13 +8,10 @@ from kbuild.config.backends import Backend, load_backend
 from kbuild.config.places import NOWHERE, Problem, raise_problems
 from kbuild.config.recipe import DEFAULT, Setting
 from kbuild.ir import Graph, Node
-from kbuild.ops.contraction import Contraction
-from kbuild.ops.einsum import Einsum
+from kbuild.ops.multipliers import Matrix, Multiplying
 from kbuild.ops.pool import Pool
-from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
 from kbuild.passes.context import Context
-from kbuild.passes.unrolled import Matrix, matrices
 
 
 def run(graph: Graph, context: Context) -> Graph:
@@ -29,8 +26,8 @@ def run(graph: Graph, context: Context) -> Graph:
 def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Context) -> list[Problem]:
     name = f"layer {node.layer.name} ({node.layer.class_name})"
     beyond = f"at once, more than the {most} that {backend.name} unrolls"
-    if isinstance(node.op, Contraction | Recurrent):
-        return [*_products(node, node.op, most, f"{name}: {{}} {beyond}", context),
+    if isinstance(node.op, Multiplying):
+        return [*_products(graph, node, node.op, most, f"{name}: {{}} {beyond}", context),
                 *_registers(node, most, backend, context)]  # fmt: skip
     found = _operations(graph, node)
     if found > most:
@@ -39,16 +36,15 @@ def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Co
 
 
 def _products(
-    node: Node, op: Contraction | Recurrent, most: int, message: str, context: Context
+    graph: Graph, node: Node, op: Multiplying, most: int, message: str, context: Context
 ) -> list[Problem]:
-    """Constant matrices of which too much is unrolled: the strategy and the reuse factor that fit."""
+    """Matrices of which too much is unrolled: the strategy and the reuse factor that fit."""
     settings = context.settings_of(node)
-    found = matrices(op, node, context.io_type)
-    reuse = [op.reuse_factor, op.recurrent_reuse_factor] if isinstance(op, Recurrent) else [op.reuse_factor]
+    found = op.matrices([graph[name].shape for name in node.inputs], context.io_type)
     keys = ("ReuseFactor", "RecurrentReuseFactor")
     problems: list[Problem] = []
     given: list[Setting[int] | Setting[str]]
-    for matrix, factor, key in zip(found, reuse, keys, strict=False):
+    for matrix, factor, key in zip(found, op.reuse_factors, keys, strict=False):
         count = matrix.at_once(op.strategy, factor)
         if count <= most or settings is None:
             continue
@@ -74,9 +70,6 @@ def _operations(graph: Graph, node: Node) -> int:
         return math.prod(node.shape) * node.shape[-1]
     if isinstance(op, Pool):
         return math.prod(op.size) * x.shape[-1]
-    if isinstance(op, Einsum):
-        shapes = [graph[name].shape for name in node.inputs]
-        return op.terms(shapes)
     return 0
 
 

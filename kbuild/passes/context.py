@@ -11,7 +11,7 @@ from kbuild.fixed import FixedType, FloatArray
 from kbuild.ir import Graph, Layer, Node
 
 _FOLDED = re.compile(r"Batchnorm$|BatchNorm(?!alization)|BatchNorm$")  # a layer with its normalization folded in
-_QUANTIZED = re.compile(r"^(Q|Binary|Ternary)(?=[A-Z])")
+_QUANTIZED = re.compile(r"^(Q|H|P(?!ReLU)|Binary|Ternary)(?=[A-Z])")
 VALUE_WIDTH = 16  # bits of a weight or a value whose precision is automatic
 
 

@@ -25,6 +25,7 @@ from kbuild.ops.lut import GIVEN, Lut
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.rnn import Recurrent
+from kbuild.ops.round import Round
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes.resolve_precision import after_cast, type_interval
@@ -109,13 +110,20 @@ def is_rounded_by_model(before: Graph, node: Node) -> bool:
     """Whether the cast of the fixed node is that of a quantizer of the model, which alone reads it."""
     readers = before.users[node.name]
     reader = readers[0].op if len(readers) == 1 and node.name not in before.outputs else None
-    return isinstance(reader, Quantize) and reader.uniform == node.fixed()
+    return reader is not None and _is_cast_of(reader, node.fixed())
+
+
+def _is_cast_of(quantizer: Op, of: FixedType) -> bool:
+    """Whether a cast to the type is what the quantizer does."""
+    if isinstance(quantizer, Round):
+        return (quantizer.uniform, quantizer.mode) == (of.fraction, of.quantization)
+    return isinstance(quantizer, Quantize) and quantizer.uniform == of
 
 
 def _of_node(original: Op, node: Node, sources: list[Source], quantized: bool) -> Inexact | None:
     types = [source.type for source in sources]
-    if isinstance(original, Quantize):
-        declared = node.op is original or node.fixed() == original.uniform
+    if isinstance(original, Quantize | Round):
+        declared = isinstance(node.op, Quantize) or _is_cast_of(original, node.fixed())
         return None if declared else Inexact(node, f"the recipe gives it the type {node.fixed()}", None)
     if isinstance(original, Lut) and isinstance(node.op, Lut):
         return _of_table(original, node, node.op, sources[0], quantized)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kbuild.dataclass import field_names, replace
 from kbuild.fixed import FixedType, Overflow, Quantization, union_type
-from kbuild.ir import Graph, Node, Op, Tensor
+from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.logic import Logic
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.step import Step
 from kbuild.passes.context import Context
+
+if TYPE_CHECKING:
+    from kbuild.ops.round import Round
 
 EXACT_WIDTH = 128  # bits of a value that is kept exact up to the next quantizer
 CONSTANT_WIDTH = 32  # bits of a scale or a slope that has no exact form of less: far below float32's own rounding
@@ -19,13 +25,14 @@ TABLE_SIZE = 1 << 14  # entries of a table whose values a quantizer rounds: one 
 _FLOOR = (Quantization.TRN, Quantization.RND)
 _KEEPERS = ("identity", "reshape", "transpose", "relu", "affine", "pad", "concatenate")
 _MOVES = ("identity", "reshape", "transpose")
+_QUANTIZERS = ("quantize", "round", "step")
 
 
 def is_exact(graph: Graph, context: Context) -> bool:
     """Whether results keep every bit: where the recipe says so, else where the model has quantizers of its own."""
     if context.bit_exact is not None:
         return context.bit_exact
-    return any(isinstance(node.op, Quantize) or any(t.type for t in _tensors(node.op)) for node in graph)
+    return any(node.op.kind in _QUANTIZERS or any(t.type for t in _tensors(node.op)) for node in graph)
 
 
 def _tensors(op: Op) -> list[Tensor]:
@@ -38,7 +45,7 @@ def is_quantized_later(graph: Graph, node: Node) -> bool:
     Then its last bits decide how it is rounded; elsewhere nobody would miss them.
     """
     readers = graph.users[node.name]
-    through = [reader for reader in readers if not isinstance(reader.op, Quantize | Step | Logic)]
+    through = [reader for reader in readers if reader.op.kind not in (*_QUANTIZERS, Logic.kind)]
     alone = bool(readers) and node.name not in graph.outputs
     return alone and all(reader.op.kind in _KEEPERS and is_quantized_later(graph, reader) for reader in through)
 
@@ -51,25 +58,40 @@ def keeps_constants(before: Op, after: Op, fine: bool) -> bool:
     return all(np.array_equal(a.floats(), b.floats()) for a, b in pairs)
 
 
-def declared_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
+def declared_type(graph: Graph, node: Node, context: Context, bounds: Callable[[], Interval]) -> FixedType | None:
     """The type of the quantizer that is the only reader of the node, where the recipe gives none to either.
 
-    The node's own cast is then that of the quantizer: one rounding, also of a result that has no finite form.
+    The node's own cast is then that of the quantizer: one rounding, also of a result that has no finite form. One that
+    only rounds has the type that `bounds`, those of the result, need; they are no bounds of a result of constants that
+    are still to be rounded.
     """
-    types = _types_read(graph, node, context)
+    op = _only_reader(graph, node, context)
+    rounding = _as_round(op)
+    if rounding is not None:
+        final = all(tensor.type is not None for tensor in _tensors(node.op))
+        return rounding.within(bounds()).uniform if final else None
+    types = _types_read(op)
     return types[0] if types and len(set(types)) == 1 else None
 
 
-def _types_read(graph: Graph, node: Node, context: Context) -> tuple[FixedType | None, ...] | None:
-    """The types that the only reader of the node casts its elements to, None for those that it does not read; None
-    where something else reads it, or several do."""
-    op = _only_reader(graph, node, context)
-    if op is None:
+def _as_round(op: Op | None) -> Round | None:
+    if op is None or op.kind != "round":
         return None
-    return op.types if isinstance(op, Quantize) else op.input_types
+    from kbuild.ops.round import Round  # few models need it
+
+    return op if isinstance(op, Round) else None
 
 
-def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Logic | None:
+def _types_read(op: Op | None) -> tuple[FixedType | None, ...] | None:
+    """The types that the only reader of a node casts its elements to, None for those that it does not read; None
+    where it has none."""
+    if isinstance(op, Quantize):
+        return op.types
+    return op.input_types if isinstance(op, Logic) else None
+
+
+def _only_reader(graph: Graph, node: Node, context: Context) -> Op | None:
+    """What alone reads a node, where it is a quantizer or traced logic and the recipe gives neither a type."""
     readers = graph.users[node.name]
     if len(readers) != 1 or node.name in graph.outputs or context.type_of(node, "result") is not None:
         return None
@@ -79,7 +101,12 @@ def _only_reader(graph: Graph, node: Node, context: Context) -> Quantize | Logic
         return _only_reader(graph, readers[0], context)
     if isinstance(op, Logic):  # whose own result has a type of its own
         return op if len(readers[0].inputs) == 1 else None
-    return op if isinstance(op, Quantize) and given is None else None
+    return op if op.kind in ("quantize", "round") and given is None else None
+
+
+def input_rounding(graph: Graph, node: Node, context: Context) -> Round | None:
+    """What alone reads an input, where it only rounds: the range of the input is then that of its data."""
+    return _as_round(_only_reader(graph, node, context))
 
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
@@ -88,7 +115,7 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType | None:
     With a type for each element it has the finest LSB, or half of it where they round to nearest, and all integer
     bits: truncation, wrapping and saturation in two steps are those of the second alone.
     """
-    read = _types_read(graph, node, context)
+    read = _types_read(_only_reader(graph, node, context))
     types = list(dict.fromkeys(of for of in read or () if of is not None))
     if read and len(set(read)) == 1:
         return read[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
+if TYPE_CHECKING:
+    from kbuild.ops.round import Round
+
 DEFAULT_INPUT = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
 MARGIN = 1.25  # room beyond the largest calibration value: other data will exceed it a little
 CALIBRATION_SAMPLES = 4096
@@ -29,7 +33,8 @@ _PROBES = 4096  # values of the data that are looked at before all of them
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
-    its declared range, else its integers, as many as the value width holds, else fixed<16,6>.
+    its declared range, else its integers, as many as the value width holds, else fixed<16,6>; of a
+    quantizer that only rounds, it has the LSB.
 
     An input of indices, or of a number that is only compared with counts, has the type that holds them all, whichever
     of them are in the data.
@@ -43,6 +48,9 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     rows = _rows_read(graph, node)
     if rows is not None:
         return index_type(rows)
+    rounding = exactness.input_rounding(graph, node, context)
+    if rounding is not None:
+        return _rounded_type(rounding, node, context)
     data = context.calibration.get(node.name)
     if data is not None and data.size:
         return data_type(data)
@@ -54,6 +62,33 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
         width = min(natural.width, VALUE_WIDTH)
         return FixedType(width, width, natural.signed, Quantization.TRN_ZERO, Overflow.SAT)
     return DEFAULT_INPUT
+
+
+def is_declared(graph: Graph, node: Node, context: Context) -> bool:
+    """Whether a model input has its type from a quantizer."""
+    return context.type_of(node, "result") is None and exactness.input_type(graph, node, context) is not None
+
+
+def _rounded_type(rounding: Round, node: Node, context: Context) -> FixedType:
+    """Of an input that is only rounded: the LSB is that of the rounding, or that of the data where it is no finer; the
+    integer bits are those of the data, else of the declared range, else of fixed<16,6>. It saturates."""
+    fraction, data = rounding.finest, context.calibration.get(node.name)
+    mode = rounding.input_mode
+    if data is not None and data.size:
+        of = data_type(data)
+        on_grid = _on_grid(data, of.fraction)
+        if on_grid and of.fraction <= fraction:
+            return of
+        room = 1.0 if on_grid else MARGIN
+        low, high = float(data.min()) * room, float(data.max()) * room
+    elif node.name in context.ranges:
+        low, high = context.ranges[node.name]
+    else:
+        integer = DEFAULT_INPUT.integer
+        return FixedType(max(integer + fraction, 1), integer, True, mode, Overflow.SAT)
+    half = 0.5 if mode is Quantization.RND else 0.0
+    least, most = (math.floor(math.ldexp(end, fraction) + half) for end in (low, high))
+    return type_for(min(least, 0), max(most, 0), fraction).with_modes(mode, Overflow.SAT)
 
 
 def _rows_read(graph: Graph, node: Node) -> int | None:

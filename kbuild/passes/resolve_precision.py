@@ -8,13 +8,13 @@ value can leave the range, and saturates otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, contains, from_float, type_for
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -29,7 +29,7 @@ from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import Context
-from kbuild.passes.ranges import MARGIN, input_type, integer_bits, numbers, observed
+from kbuild.passes.ranges import MARGIN, input_type, integer_bits, is_declared, numbers, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
 from kbuild.passes.tables import Span, lut_table
 
@@ -126,26 +126,28 @@ def run(graph: Graph, context: Context) -> Graph:
     exact = exactness.is_exact(graph, context)
     for node in graph:
         if node.op.kind == "input":
-            resolved = replace(node, type=types[node.name])
+            resolved = replace(node, type=types[node.name], declared=is_declared(graph, node, context))
             sound = type_interval(resolved)
         else:
             sources = tuple(done[name].fixed() for name in node.inputs)
             arguments = tuple(intervals[name] for name in node.inputs)
-            declared = exactness.declared_type(graph, node, context)
+            declared = exactness.declared_type(graph, node, context, partial(node.op.interval, arguments))
             fine = exactness.is_quantized_later(graph, node)
             resolver = Resolver(node, sources, arguments, context, ranges, exact, declared, fine)
             op, of = _rule(node.op)(node.op, resolver)
-            resolved, sound = replace(node, op=op, type=of), resolver.interval_of(op)
+            own = resolver.given("result") is None and (of == declared or isinstance(node.op, Quantize))
+            resolved, sound = replace(node, op=op, type=of, declared=own), resolver.interval_of(op)
         done[node.name], intervals[node.name] = resolved, after_cast(sound, resolved.fixed())
     return _without_repeated_casts(graph, graph.with_nodes(done.values()))
 
 
 def _without_repeated_casts(before: Graph, graph: Graph) -> Graph:
-    """Quantizers whose input already has their type do nothing."""
+    """Quantizers whose input already has their range and LSB do nothing."""
     for node in graph:
-        repeated = node.op.kind == "identity" and isinstance(before[node.name].op, Quantize)
-        if repeated and graph[graph[node.name].inputs[0]].type == node.type:
-            graph = graph.bypass(graph[node.name])
+        if node.op.kind == "identity" and before[node.name].op.kind in ("quantize", "round"):
+            source, of = graph[graph[node.name].inputs[0]].fixed(), node.fixed()
+            if source == of or (source.plain() == of.plain() and contains(of, source)):  # SAT_SYM lacks one of them
+                graph = graph.bypass(graph[node.name])
     return graph
 
 
@@ -312,6 +314,14 @@ def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 # Modules of their own, of which most models need none.
 
 
+def _round(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
+    """It becomes a quantizer that holds whatever there may be."""
+    from kbuild.ops.round import Round
+
+    assert isinstance(op, Round)
+    return _quantize(op.within(resolver.intervals[0]), resolver)
+
+
 def _normalize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     from kbuild.passes.normalizing import resolved
 
@@ -334,6 +344,7 @@ def _with_states(graph: Graph) -> Graph:
 
 _RULES: dict[str, Rule] = {
     "quantize": _quantize,
+    "round": _round,
     "step": _step,
     "dense": _contraction,
     "conv": _contraction,

@@ -1,6 +1,7 @@
 """Write the strategy and the reuse factors of each layer into its op, and refuse reuse factors that no kernel has.
 
-Where the recipe names no strategy, a layer that is too large for the tools to unroll becomes `Resource`.
+Where the recipe names no strategy, a layer that is too large for the tools to unroll becomes `Resource`; so does a
+product of two values where the recipe names one that is about constants.
 """
 
 from __future__ import annotations
@@ -13,27 +14,30 @@ from kbuild.config.recipe import DEFAULT, Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.dataclass import dataclass, replace
 from kbuild.ir import Graph, Node
-from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
-from kbuild.ops.rnn import Recurrent
+from kbuild.ops.multipliers import Matrix, Multiplying
 from kbuild.passes.context import Context
-from kbuild.passes.unrolled import legal_reuse_factors, matrices
 
 SHOWN = 8  # legal values listed on each side of an illegal one
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How the products of a node are computed; `reuse` for each of its matrices."""
+    """How the products of a node are computed; for each of its matrices `reuse`."""
 
     strategy: Setting[str]
     reuse: tuple[Setting[int], ...]
+    matrices: tuple[Matrix, ...]
+
+    def legal(self) -> list[list[int]]:
+        """The reuse factors that each matrix may have."""
+        return [matrix.legal(self.strategy.value.lower()) for matrix in self.matrices]
 
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph with strategies and reuse factors. Raises RecipeError for all illegal ones at once."""
     problems: list[Problem] = []
-    nodes = [_resolved(node, context, problems) for node in graph]
+    nodes = [_resolved(graph, node, context, problems) for node in graph]
     raise_problems(problems)
     return graph.with_nodes(nodes)
 
@@ -42,54 +46,58 @@ def as_chosen(graph: Graph, context: Context) -> dict[str, LayerSettings]:
     """The settings of the context with the strategies and reuse factors that are chosen here, and why."""
     found = dict(context.settings)
     for node in graph:
-        settings, choice = found.get(node.layer.name), chosen(node, context)
-        if settings is not None and choice is not None and choice.strategy.value != settings.strategy.value:
+        settings, choice = found.get(node.layer.name), chosen(graph, node, context)
+        if settings is None or choice is None or not _is_meant(node, settings):
+            continue
+        if choice.strategy.value != settings.strategy.value:
             settings = replace(settings, strategy=choice.strategy, reuse_factor=choice.reuse[0])
             found[node.layer.name] = replace(settings, recurrent_reuse_factor=choice.reuse[-1])
     return found
 
 
-def chosen(node: Node, context: Context) -> Choice | None:
-    """The strategy and reuse factors of a node with constant matrices; None for any other, or one without settings."""
+def chosen(graph: Graph, node: Node, context: Context) -> Choice | None:
+    """The strategy and reuse factors of a node with multipliers; None for any other, or one without settings."""
     settings, op = context.settings_of(node), node.op
-    if settings is None or not isinstance(op, Contraction | Recurrent):
+    if settings is None or not isinstance(op, Multiplying):
         return None
-    reuse: tuple[Setting[int], ...] = (settings.reuse_factor,)
-    reuse = (*reuse, settings.recurrent_reuse_factor) if isinstance(op, Recurrent) else reuse
-    asked = Choice(settings.strategy, reuse)
-    backend = find_backend(context.backend)
-    most = backend.limits.get("unroll") if backend else None
     if isinstance(op, Conv):
         op = replace(op, parallelization_factor=settings.parallelization_factor.value)
-    found = matrices(op, node, context.io_type)
-    strategy = settings.strategy.value.lower()
-    if settings.strategy.origin != DEFAULT or most is None or max(m.at_once(strategy, 1) for m in found) <= most:
-        return asked
-    origin = f"unroll limit of {context.backend}"
+    found = op.matrices([graph[name].shape for name in node.inputs], context.io_type)
+    reuse = (settings.reuse_factor, settings.recurrent_reuse_factor)[: len(found)]
+    meant = _is_meant(node, settings)
+    asked = Choice(settings.strategy if meant else Setting("Latency", "products of two values"), reuse, found)
+    backend = find_backend(context.backend)
+    most = backend.limits.get("unroll") if backend else None
+    strategy = asked.strategy.value.lower()
+    fits = most is None or max(m.at_once(strategy, 1) for m in found) <= most
+    return asked if fits or (meant and settings.strategy.origin != DEFAULT) else _fitted(asked, most, context.backend)
+
+
+def _is_meant(node: Node, settings: LayerSettings) -> bool:
+    """Whether the layer's strategy means something to the node."""
+    return isinstance(node.op, Multiplying) and settings.strategy.value.lower() in node.op.strategies
+
+
+def _fitted(asked: Choice, most: int | None, backend: str) -> Choice:
+    """`Resource` with the least reuse factors that fit where none is asked for; `asked`, to be refused, if none do."""
+    assert most is not None
+    origin = f"unroll limit of {backend}"
     fitted = []
-    for matrix, given in zip(found, reuse, strict=True):
+    for matrix, given in zip(asked.matrices, asked.reuse, strict=True):
         fitting = matrix.fitting(most)
         if (given.value != 1 and given.value not in fitting) or not fitting:
-            return asked  # which is refused
+            return asked
         fitted.append(given if given.value in fitting else replace(given, value=fitting[0], origin=origin))
-    return Choice(Setting("Resource", origin), tuple(fitted))
+    return replace(asked, strategy=Setting("Resource", origin), reuse=tuple(fitted))
 
 
-def _resolved(node: Node, context: Context, problems: list[Problem]) -> Node:
-    choice, op = chosen(node, context), node.op
+def _resolved(graph: Graph, node: Node, context: Context, problems: list[Problem]) -> Node:
+    choice, op = chosen(graph, node, context), node.op
     if choice is None:
         return node
-    strategy, reuse = choice.strategy.value, choice.reuse
-    if isinstance(op, Recurrent):
-        problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
-        whose = f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}"
-        problems += _illegal(strategy, reuse[1], op.recurrent_shape, whose)
-        made = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value,
-                       recurrent_reuse_factor=reuse[1].value)  # fmt: skip
-        return replace(node, op=made)
-    assert isinstance(op, Contraction)
-    problems += _illegal(strategy, reuse[0], op.matrix_shape, f"the layer {node.layer.name}")
-    op = replace(op, strategy=strategy.lower(), reuse_factor=reuse[0].value)
+    assert isinstance(op, Multiplying)
+    problems += _illegal(node, choice)
+    op = op.reusing(choice.strategy.value.lower(), *(reuse.value for reuse in choice.reuse))
     return replace(node, op=_in_parallel(node, op, context, problems) if isinstance(op, Conv) else op)
 
 
@@ -112,12 +120,16 @@ def _near(legal: list[int], wanted: int) -> str:
     return ", ".join(map(str, sorted(sorted(legal, key=lambda n: abs(n - wanted))[:SHOWN])))
 
 
-def _illegal(strategy: str, reuse: Setting[int], shape: tuple[int, int], whose: str) -> list[Problem]:
-    legal = legal_reuse_factors(strategy.lower(), *shape)
-    if reuse.value in legal:
-        return []
-    message = (
-        f"a reuse factor of {reuse.value} does not fit {whose} ({shape[0]} x {shape[1]}, strategy {strategy}); "
-        f"legal ones near it are {_near(legal, reuse.value)}"
-    )
-    return [Problem(reuse.place, reuse.key, message)]
+def _illegal(node: Node, choice: Choice) -> list[Problem]:
+    """The reuse factors that their matrices cannot have."""
+    problems = []
+    whose = (f"the layer {node.layer.name}",
+             f"the recurrent weights, which RecurrentReuseFactor is for, of the layer {node.layer.name}")  # fmt: skip
+    for matrix, reuse, legal, name in zip(choice.matrices, choice.reuse, choice.legal(), whose, strict=False):
+        if reuse.value not in legal:
+            message = (
+                f"a reuse factor of {reuse.value} does not fit {name} ({matrix.terms} x {matrix.outputs}, strategy "
+                f"{choice.strategy.value}); legal ones near it are {_near(legal, reuse.value)}"
+            )
+            problems.append(Problem(reuse.place, reuse.key, message))
+    return problems

@@ -77,11 +77,15 @@ class Reference:
     argmax_agreement: float | None  # of 1; None for regressions
     max_abs_error: float
     mean_abs_error: float
+    largest_output: float  # magnitude, of the reference: what errors are judged by
 
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer on the data set; the error is against the reference, None where that has no such layer."""
+    """One layer on the data set; the error is against the reference, None where that has no such layer.
+
+    Values that a quantizer of the model cuts off are no overflows.
+    """
 
     name: str
     type: str  # of its result, e.g. fixed<16,6>
@@ -126,12 +130,12 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Validation:
-    """What the recipe's `Validation` asked for, and whether it holds."""
+    """What the recipe's `Validation` asked for, and whether it holds: None where it asks for no minimum."""
 
     metric: str
     value: float
     minimum: float | None
-    met: bool
+    met: bool | None
 
 
 @dataclass(frozen=True)

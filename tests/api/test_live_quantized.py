@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conformance.catalog import CaseId
+from conformance.quantized import hgq as hgq_cases
 
 import kbuild
 from kbuild.emulate import quantize_inputs, run
@@ -126,3 +128,48 @@ def test_hgq(path: Path) -> None:
     model = keras.models.load_model(path, custom, compile=False)
     assert read_live(model).graph("m") == read_model(None, path, None, "m")
     check(model, path)
+
+
+@pytest.mark.parametrize("layer", hgq_cases.TRAINED)
+def test_hgq_in_training(layer: str) -> None:
+    check_training(layer, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("layer", hgq_cases.TRAINED)
+def test_more_of_hgq_in_training(layer: str, seed: int) -> None:
+    check_training(layer, seed)
+
+
+def check_training(layer: str, seed: int) -> None:
+    """A random model with what HGQ does not save, too; and its proxy, where that is the same on what was traced."""
+    bops, proxy = library("HGQ.bops"), library("HGQ.proxy")
+    from conformance.quantized import reference
+
+    model, inputs, wanted, code = reference.live(CaseId(layer, "hgq", seed))
+    found = emulated(model, inputs)
+    assert len(found) == len(wanted)
+    for number, (own, theirs) in enumerate(zip(found, wanted, strict=True)):
+        assert np.array_equal(own, theirs), f"{layer} {seed}: output {number}\n{code}"
+    if layer == "HBatchNormalization" or "HBatchNormalization" in code:  # which HGQ cannot turn into a proxy
+        return
+    bops.trace_minmax(model, inputs[0], verbose=False)
+    converted = emulated(proxy.to_proxy_model(model), inputs)
+    for number, (own, theirs) in enumerate(zip(converted, wanted, strict=True)):
+        assert np.array_equal(own, theirs), f"{layer} {seed}: output {number} of the proxy\n{code}"
+
+
+def test_settings_that_hgq_does_not_save_are_asked_for() -> None:
+    own, keras = library("HGQ.layers"), library("keras")
+    x = keras.Input((3,))
+    y = own.HQuantize(name="q")(x)
+    model = keras.Model(x, own.HDenseBatchNorm(2, epsilon=0.25, center=False, name="d")(y))
+    neither = own.HDenseBatchNorm(2, center=False, scale=False, name="e")(y)
+    assert read_live(keras.Model(x, neither)).graph("m")["e"].op.kind == "dense"
+    spec = read_live(model)
+    (config,) = [layer.config for layer in spec.spec.layers if layer.name == "d"]
+    assert (config["epsilon"], config["center"], config["scale"]) == (0.25, False, True)
+    changed = keras.Model(x, own.HDenseBatchNorm(2, epsilon=0.5, center=False, name="d")(y))
+    changed.set_weights(model.get_weights())
+    assert read_live(changed).digest != spec.digest

@@ -209,7 +209,10 @@ def test_types_of_an_inner_layer_are_its_weights_unless_it_is_named(folder: Path
     found = resolve_settings(config, [inside])["gar_S"]
     types = [found.type_of(name) for name in WEIGHTED]
     assert types == [FixedType(11, 3), FixedType(11, 3), None, FixedType(12, 4)]
-    assert found.reuse_factor.value == 4
+    assert found.reuse_factor.value == 1  # which could hardly fit every step
+    named = recipe(folder, Model={"Strategy": "Resource"}, LayerName={"gar_S": {"ReuseFactor": 4}})
+    found = resolve_settings(named, [inside])["gar_S"]
+    assert (found.reuse_factor.value, found.strategy.value) == (4, "Latency")
 
 
 def test_trace_output_traces_every_layer(folder: Path) -> None:

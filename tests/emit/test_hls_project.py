@@ -25,13 +25,13 @@ from kbuild.emit.hls.weights import literals
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Layer, Node, Tensor, verify
-from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
 from kbuild.ops.identity import Identity
 from kbuild.ops.merge import Merge
+from kbuild.ops.multipliers import STRATEGIES, legal_reuse_factors
 from kbuild.ops.pool import Pool
-from kbuild.passes.unrolled import legal_reuse_factors
 from kbuild.tools.cxx import compiler
 
 
@@ -165,6 +165,18 @@ def test_the_top_function_is_one_pipeline_or_processes() -> None:
     assert "DATAFLOW" not in top_of(branched) and "PIPELINE" not in top_of(branched)
 
 
+def test_products_of_values_are_part_of_the_pipeline_or_take_turns() -> None:
+    def text(strategy: str, reuse: int) -> str:
+        b = Builder(np.random.default_rng(3))
+        b.nodes += [source("x", (2, 3)), source("z", (3, 4))]
+        b.add(Einsum("ab,bc->ac", None, None, b.type(), strategy, reuse), b.nodes[:2], OF)
+        b.add(Dense(b.tensor((4, 4), OF), None, OF, "latency", 2), [b.nodes[-1]], OF)
+        return top_of(verify(Graph("products", tuple(b.nodes), (b.nodes[-1].name,))))
+
+    assert "#pragma HLS PIPELINE II=6\n" in text("latency", 6) and "einsum_latency<" in text("latency", 6)
+    assert "PIPELINE" not in text("resource", 6) and "einsum_resource<" in text("resource", 6)
+
+
 def test_convolutions_are_processes_whose_text_does_not_grow_with_the_image() -> None:
     b = Builder(np.random.default_rng(1))
     b.nodes.append(source("x", (6, 6, 1)))
@@ -226,7 +238,7 @@ def test_what_cannot_be_printed_is_refused() -> None:
 def test_the_capability_tables_name_what_has_kernels(backend: str) -> None:
     able = load_backend(backend)
     assert set(able.ops) == {*STEPS, "input"}
-    assert able.strategies == {kind: STRATEGIES for kind in ("dense", "conv", "simple_rnn", "lstm", "gru")}
+    assert able.strategies == {kind: STRATEGIES for kind in ("dense", "conv", "einsum", "simple_rnn", "lstm", "gru")}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ from kbuild.emit.hls.recurrent import shared
 from kbuild.engines import csim
 from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, from_float, to_float, wide
 from kbuild.ir import Graph, Layer, Node, verify
-from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
@@ -39,6 +38,7 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.merge import KINDS, Merge
+from kbuild.ops.multipliers import STRATEGIES
 from kbuild.ops.normalize import STATISTICS, Normalize
 from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
@@ -158,6 +158,8 @@ def test_the_random_sequence_graphs_have_everything() -> None:
     assert {op.groups > 1 for op in normalizations} == {True, False}
     assert {op.weight is None for op in ops if isinstance(op, Einsum)} == {True, False}
     assert {op.bias is None for op in ops if isinstance(op, Einsum)} == {True, False}
+    assert {op.strategy for op in ops if isinstance(op, Einsum) and op.weight is not None} == {*STRATEGIES}
+    assert any(op.reuse_factor > 1 for op in ops if isinstance(op, Einsum) and op.weight is None)
 
 
 def given(name: str, shape: tuple[int, ...], type: FixedType) -> Node:

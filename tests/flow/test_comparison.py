@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from kbuild.emulate import run
-from kbuild.fixed import FixedType, IntArray
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization
 from kbuild.flow import comparison
 from kbuild.ir import Graph, Layer, Node, Tensor
 from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
+from kbuild.ops.normalize import Normalize
 from kbuild.ops.relu import Relu
 
 X, W, Y = FixedType(8, 3), FixedType(6, 2), FixedType(10, 5)
@@ -111,6 +112,41 @@ def test_overflows_are_counted_with_what_would_be_enough() -> None:
         again = comparison.compare(fixed, reference, inputs(500), {}, lambda _: None)
         overflows = next(layer for layer in again.layers if layer.name == "fc").overflows
         assert (overflows == 0) == (integer == layer.enough_integer_bits)
+
+
+def test_what_a_quantizer_of_the_model_cuts_off_is_no_overflow() -> None:
+    """Nor is it an error: the model cuts it off as well. An accumulator that overflows still does."""
+    reference, fixed = graphs(FixedType(7, 2, True, Quantization.RND, Overflow.SAT))
+    dense = fixed["fc"]
+    narrow_accum = FixedType(12, 2, True, Quantization.TRN, Overflow.SAT)
+    for accum, overflows in ((FixedType(20, 10), False), (narrow_accum, True)):
+        narrow = replace(dense, op=replace(dense.op, accum=accum))
+        counted = {}
+        for declared in (True, False):
+            nodes = [fixed["x"], replace(narrow, declared=declared), fixed["act"]]
+            found = comparison.compare(fixed.with_nodes(nodes), reference, inputs(500), {}, lambda _: None)
+            counted[declared] = found.layers[1]
+        assert counted[True].overflows < counted[False].overflows
+        assert (counted[True].overflows > 0) == overflows == (counted[True].enough_integer_bits is not None)
+        assert counted[False].max_abs_error > 1 and (counted[True].max_abs_error == 0 or overflows)
+
+
+def test_no_more_bits_are_advised_than_would_help() -> None:
+    """A layer whose result has room, with an accumulator that has none, in an operation that says no type for it."""
+    reference, fixed = graphs()
+    table = Tensor(np.full(4, 3), FixedType(4, 2))
+    op = Normalize(axes=(0,), table=table, accum=FixedType(4, 1, True, Quantization.TRN, Overflow.SAT))
+    narrow = [node if node.name != "act" else replace(node, op=op) for node in fixed]
+    found = comparison.compare(fixed.with_nodes(narrow), reference, inputs(100), {}, lambda _: None)
+    assert found.layers[2].overflows > 0 and found.layers[2].enough_integer_bits is None
+
+
+def test_an_input_that_a_quantizer_of_the_model_reads_does_not_overflow() -> None:
+    reference, fixed = graphs()
+    for declared in (True, False):
+        nodes = [replace(fixed["x"], declared=declared), fixed["fc"], fixed["act"]]
+        found = comparison.compare(fixed.with_nodes(nodes), reference, {"x": inputs(50)["x"] * 4}, {}, lambda _: None)
+        assert (found.layers[0].overflows == 0) == declared
 
 
 def test_an_error_is_that_of_the_layer() -> None:

@@ -250,7 +250,9 @@ def test_random_inputs_are_named(project: Make) -> None:
     recipe = project(InputData="", Calibration="{Ranges: [0, 1]}")
     build(recipe)
     report = reports(recipe)["simulate"]
-    assert report["dataset"]["source"] == "random" and "InputData" in report["dataset"]["note"]
+    assert report["dataset"]["source"] == "random" and report["notes"] == [report["dataset"]["note"]]
+    note = "the inputs are random, from 0 to 1: give InputData for figures that mean something"
+    assert report["dataset"]["note"] == note
     assert report["reference"]["samples"] == report["engines"]["csim"]["samples"] == 1000
 
 
@@ -267,14 +269,20 @@ def test_a_reference_from_a_file(project: Make) -> None:
         build(recipe)
 
 
-def test_an_overflow_is_told_with_what_would_be_enough(project: Make) -> None:
-    recipe = project(HLSConfig="{Model: {Precision: 'fixed<10,3>'}}")
+@pytest.mark.parametrize("data", ["x_test.npy", ""])
+def test_an_overflow_is_told_with_what_would_be_enough(data: str, project: Make) -> None:
+    recipe = project(HLSConfig="{Model: {Precision: 'fixed<10,3>'}}", InputData=data)
     events: list[Event] = []
     scheduler.run([Build(one, listener=events.append) for one in load_recipe(recipe)], scheduler.plan("simulate"))
-    told = [event.detail for event in events if event.lasting]
-    layers = [layer for layer in reports(recipe)["simulate"]["layers"] if layer["overflows"]]
-    assert layers and told == [
-        f"the layer {layer['name']} overflows {layer['overflows']} times in {layer['type']}; "
-        f"{layer['enough_integer_bits']} integer bits would be enough"
-        for layer in layers
-    ]
+    first, overflowing, *rest = [event.detail or "" for event in events if event.lasting]
+    on = "360 inputs" if data else "1000 random inputs"
+    assert first.startswith(f"against the model in floating point, on {on}: argmax equal for ")
+    layer = next(layer for layer in reports(recipe)["simulate"]["layers"] if layer["overflows"])
+    assert overflowing.startswith(
+        f"values overflow in {layer['name']} {layer['overflows']} times in {layer['type']} "
+        f"({layer['enough_integer_bits']} integer bits are enough)"
+    )
+    assert rest == ([] if data else [
+        "the inputs are random, from -4 to 3.99: give InputData for figures that mean something, as your data may "
+        "overflow less; Precision: auto gives types that fit them"
+    ])  # fmt: skip

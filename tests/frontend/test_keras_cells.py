@@ -215,7 +215,6 @@ def test_quantizers_that_are_refused(values: Mapping[str, object], words: str) -
         ("hgq>QMultiHeadAttentionT", "use hgq's QMultiHeadAttention"),
         ("hgq>QSALTAttention", "use hgq's QMultiHeadAttention or QLinformerAttention"),
         ("hgq>QLIF", "use hgq's QSimpleRNN or QGRU"),
-        ("HDense", "convert the model with HGQ's to_proxy_model"),
     ],
 )
 def test_classes_that_are_refused_say_what_to_use(class_name: str, words: str) -> None:
@@ -242,6 +241,9 @@ def test_general_types() -> None:
     assert general_types("hgq>QBatchNormDense") == ("QBatchNormDense", "QDense", "Dense")
     assert general_types("QConv2DBatchnorm") == ("QConv2D", "Conv2D")
     assert general_types("QBatchNormalization") == ("BatchNormalization",)
+    assert general_types("HConv1DBatchNorm") == ("HConv1D", "Conv1D")
+    assert general_types("PFlatten") == ("Flatten",)
+    assert general_types("PReLU") == ()
     assert general_types("TernaryDense") == ("Dense",)
     assert general_types("Dense") == general_types("FixedPointQuantizer") == ()
 

@@ -235,15 +235,14 @@ def test_the_cell_and_the_parts_of_attention_in_files_by_name() -> None:
     assert by_number("l", [f"l/rkq/{quantizer}"]) is None
 
 
-def test_a_single_number_may_be_infinite_where_it_says_so(tmp_path: Path) -> None:
-    """HGQ2 keeps the speed of a training beside the widths."""
+def test_a_single_number_may_be_infinite(tmp_path: Path) -> None:
+    """HGQ2 keeps the speed of a training beside the widths, HGQ a count of operations."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["speed"], file["widths"] = np.float32(np.inf), np.array([1.0, np.inf])
+        file["speed"], file["count"], file["widths"] = np.float32(np.inf), np.float32(np.nan), np.array([1.0, np.inf])
     with opened(tmp_path / "x.h5") as folder:
-        assert folder.array("speed", infinite=True) == np.inf
-        for name, infinite in (("speed", False), ("widths", True)):
-            with pytest.raises(UnsupportedModel, match="NaN or infinity"):
-                folder.array(name, infinite)
+        assert folder.array("speed") == np.inf and np.isnan(folder.array("count"))
+        with pytest.raises(UnsupportedModel, match="NaN or infinity"):
+            folder.array("widths")
 
 
 # Exact constants

@@ -23,7 +23,7 @@ from kbuild.tools.cxx import Options, compile_shared
 DATA = Path(__file__).parent / "data"
 # Of attention, products, recurrent layers, and of all the others that stand alone.
 FILES = ("hgq2_attention_0.keras", "hgq2_product_0.keras", "hgq2_recurrent_1.keras", "hgq2_0.keras",
-         "qkeras_recurrent_0.h5")  # fmt: skip
+         "qkeras_recurrent_0.h5", "hgq_training_0.h5")  # fmt: skip
 
 
 def quantized(name: str, io_type: str) -> tuple[Graph, dict[str, IntArray]]:

@@ -39,7 +39,7 @@ def example(of: FixedType | None) -> Graph:
             Node("r", Relu(slope, None, Tensor(np.array(6.0)) if of is None else None), ("d",), (5,), layer, of),
             Node("i", Relu(), ("d",), (5,), Layer("g_part", "GarNet", inner=True), of),
             Node("t", Lut("elu", (0.1 + 0.2, -1e-30)), ("r",), (5,), layer, of),
-            Node("s", Merge("add"), ("d", "t"), (5,), layer, of),
+            Node("s", Merge("add"), ("d", "t"), (5,), layer, of, declared=of is not None),
         ),
         ("s", "d"),
     )

@@ -1,4 +1,4 @@
-"""`quantize` and `step` against definitions, one value at a time; their float forms and bounds."""
+"""`quantize`, `round` and `step` against definitions, one value at a time; their float forms and bounds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbuild.fixed import FixedType, to_float, type_for
+from kbuild.fixed import FixedType, Overflow, Quantization, to_float, type_for
 from kbuild.ir import Interval, OverflowCount, Tensor
 from kbuild.ops.quantize import Quantize
+from kbuild.ops.round import Round
 from kbuild.ops.step import Step
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -48,6 +49,51 @@ def test_every_element_is_cast_to_its_own_type(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
+def test_every_element_is_rounded_to_its_own_lsb_and_never_leaves_its_type(seed: int) -> None:
+    rng = random.Random(seed)
+    x, result = random_type(rng, modes=False), random_type(rng, 14)
+    fraction = np.array([rng.randint(-4, 6) for _ in range(6)]).reshape(2, 1, 3)
+    op = Round(Tensor(fraction, FixedType(8, 8)), rng.random() < 0.5)
+    op.verify([(2, 4, 3)])
+    q = draw(rng, (5, 2, 4, 3), x)
+    exact = op.infer_type([x])
+    found, again = (op.eval([q], [x], of, OverflowCount()) for of in (exact, result))
+    for index, value in np.ndenumerate(q):
+        lsb = Fraction(2) ** -int(np.broadcast_to(fraction, (2, 4, 3))[index[1:]])
+        wanted = (int(value) * x.lsb / lsb + (Fraction(1, 2) if op.nearest else 0)).__floor__() * lsb
+        assert int(found[index]) * exact.lsb == wanted
+        assert int(again[index]) == cast_value(wanted, result)
+    floats = op.eval_float([to_float(q, x)])
+    assert np.array_equal(floats, to_float(found, exact))
+    bounds = Interval(to_float(q, x).min(axis=0), to_float(q, x).max(axis=0))
+    within = op.interval([bounds])
+    assert (within.low <= floats).all() and (floats <= within.high).all()
+    closed = op.within(bounds)
+    closed.verify([(2, 4, 3)])
+    assert np.array_equal(closed.eval_float([to_float(q, x)]), floats)
+
+
+def test_types_of_what_is_rounded_are_as_narrow_as_the_bounds_allow() -> None:
+    op = Round(Tensor([2, 2, 0, 3], FixedType(8, 8)))
+    low, high = np.array([-1.0, -1.125, 0.0, 0.0]), np.array([0.75, 0.75, 0.49, 1.0])
+    closed = op.within(Interval(low, high))
+    assert closed.which is not None
+    assert [closed.types[n] for n in closed.which.data] == [
+        FixedType(3, 1, True, Quantization.RND),  # -1.125 is a tie, and goes up
+        FixedType(3, 1, True, Quantization.RND),
+        None,
+        FixedType(4, 1, False, Quantization.RND),
+    ]
+    shared = Round(Tensor([2], FixedType(8, 8)), nearest=False).within(Interval(low - 1e-12, high))
+    assert shared.uniform == FixedType(4, 2, True)  # -1.125 is below -1, whatever float64 has lost
+
+
+def test_what_would_need_more_bits_than_are_kept_saturates() -> None:
+    closed = Round(Tensor(4, FixedType(8, 8))).within(Interval(np.zeros(1), np.full(1, 2.0**200)))
+    assert closed.uniform == FixedType(128, 124, False, Quantization.RND, Overflow.SAT)
+
+
+@pytest.mark.parametrize("seed", range(30))
 def test_step_counts_the_thresholds(seed: int) -> None:
     rng = random.Random(seed)
     x, of = random_type(rng, modes=False), random_type(rng, modes=False)
@@ -80,12 +126,13 @@ def test_step_counts_the_thresholds(seed: int) -> None:
         (Quantize((UINT, None)), "is not said"),
         (Quantize((UINT, None), Tensor(np.array([0, 2]), UINT)), "type number 2 of 2"),
         (Quantize((UINT, None), Tensor(np.array([0, 1, 1]), UINT)), "do not broadcast"),
+        (Round(Tensor([1, 2, 3], UINT)), "do not broadcast"),
         (Step(Tensor([1.0, 0.0]), Tensor(np.arange(3), UINT)), "do not rise"),
         (Step(Tensor([1.0]), Tensor(np.arange(3), UINT)), "do not separate"),
         (Step(Tensor([[1.0], [2.0], [3.0]]), Tensor(np.arange(2), UINT)), "broadcast"),
         (Step(Tensor([[1.0], [2.0]]), Tensor(np.arange(6).reshape(3, 2), UINT)), "not beside"),
     ],
 )
-def test_contradictions(op: Quantize | Step, sentence: str) -> None:
+def test_contradictions(op: Quantize | Round | Step, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         op.verify([(2,)])

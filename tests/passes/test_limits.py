@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.input import Input
 from kbuild.ops.lstm import Lstm
+from kbuild.ops.multipliers import Matrix
 from kbuild.ops.pool import Pool
 from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
 from kbuild.passes import check_limits, resolve_strategy
 from kbuild.passes.context import Context, layer_infos
 from kbuild.passes.resolve_strategy import as_chosen
-from kbuild.passes.unrolled import Matrix, matrices
+from kbuild.passes.unused_settings import remarks
 
 
 def one(op: Op, shape: tuple[int, ...]) -> Graph:
@@ -135,7 +137,7 @@ def conv(channels: int) -> Conv:
         (conv(2), (66, 2)),
         (Pool("max", (9,), (9,), ((0, 0),)), (9, 450)),
         (Softmax("legacy"), (64,)),
-        (Einsum("ab,bc->ac", Tensor(np.ones((60, 2)))), (68, 60)),
+        (Einsum("ab,bc->ac", Tensor(np.ones((16, 16)))), (16, 16)),
     ],
 )
 def test_what_is_at_the_limit_fits(op: Op, shape: tuple[int, ...], tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_what_is_at_the_limit_fits(op: Op, shape: tuple[int, ...], tmp_path: Pat
 @pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
 def test_positions_at_once_are_products_at_once(io_type: str) -> None:
     op = replace(conv(2), parallelization_factor=8)
-    (matrix,) = matrices(op, one(op, (66, 2))["y"], io_type)
+    (matrix,) = op.matrices([(66, 2)], io_type)
     assert matrix.at_once("latency", 1) == 8 * 3 * 2 * 64
     assert matrix.at_once("resource", 6) == 8 * 64
 
@@ -162,7 +164,6 @@ def test_every_element_is_a_register(tmp_path: Path) -> None:
     [
         (Pool("max", (5,), (5,), ((0, 0),)), (5, 820), "pool takes 4100 operations at once"),
         (Softmax("legacy"), (65,), "softmax takes 4225 operations at once"),
-        (Einsum("a,ac->c", Tensor(np.ones((5000, 1)))), (5000,), "einsum takes 5000 operations at once"),
     ],
 )
 def test_other_layers_beyond_the_limit(op: Op, shape: tuple[int, ...], message: str, tmp_path: Path) -> None:
@@ -170,6 +171,91 @@ def test_other_layers_beyond_the_limit(op: Op, shape: tuple[int, ...], message: 
     given = context(graph, tmp_path, "")
     with pytest.raises(RecipeError, match=message):
         check_limits.run(graph, given)
+
+
+def product(rows: int, terms: int, columns: int) -> Graph:
+    """A model of one product of two values."""
+    shapes = {"a": (rows, terms), "b": (terms, columns)}
+    inputs = [Node(name, Input(shape), (), shape, Layer(name, "InputLayer")) for name, shape in shapes.items()]
+    node = Node("y", Einsum("ab,bc->ac"), ("a", "b"), (rows, columns), Layer("fc", "Dot"))
+    return verify(Graph("g", (*inputs, node), ("y",)))
+
+
+def weighted(rows: int, terms: int, columns: int) -> Graph:
+    """A model of one product with a constant along the last axis."""
+    return one(Einsum("ab,bc->ac", Tensor(np.ones((terms, columns)))), (rows, terms))
+
+
+@pytest.mark.parametrize("graph", [product, weighted])
+def test_products_have_the_reuse_factor_that_is_asked_for(graph: Callable[..., Graph], tmp_path: Path) -> None:
+    for strategy, reuse in (("Latency", 12), ("Resource", 4), ("Latency", 1)):
+        op = passed(graph(3, 4, 6), tmp_path, model(f"Strategy: {strategy}, ReuseFactor: {reuse}"))
+        assert isinstance(op, Einsum) and (op.strategy, op.reuse_factor) == (strategy.lower(), reuse)
+    line = refused(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5, Strategy: Resource"))
+    assert "a reuse factor of 5 does not fit the layer fc (4 x 6, strategy Resource); legal ones near it are" in line
+    if graph is weighted:
+        assert "(4 x 6, strategy Latency)" in refused(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5"))
+    else:  # nothing has to be cut into equal parts
+        op = passed(graph(3, 4, 6), tmp_path, model("ReuseFactor: 5"))
+        assert isinstance(op, Einsum) and op.reuse_factor == 5
+
+
+@pytest.mark.parametrize("graph", [product, weighted])
+def test_large_products_are_made_to_fit(graph: Callable[..., Graph], tmp_path: Path) -> None:
+    small = passed(graph(16, 16, 16), tmp_path)
+    assert isinstance(small, Einsum) and small.strategy == "latency"
+    rows = passed(graph(17, 16, 16), tmp_path)  # one after the other
+    assert isinstance(rows, Einsum) and (rows.strategy, rows.reuse_factor) == ("resource", 1)
+    stream = "IOType: io_stream\n"  # with io_parallel so large a value is too many registers
+    each = passed(graph(20, 200, 200), tmp_path, stream)
+    assert isinstance(each, Einsum) and (each.strategy, each.reuse_factor) == ("resource", 10)
+    line = refused(graph(20, 200, 200), tmp_path, stream + model("Strategy: Latency"))
+    products = 800000 if graph is product else 40000  # a stream multiplies rows by a constant as they come
+    assert line.startswith("recipe.yml:4:31: HLSConfig.Model.Strategy: layer fc (")
+    assert line.endswith(
+        f"): 200 x 200 products, {products} of them at once, more than the 4096 that Vitis unrolls; write Strategy: "
+        f"Resource with ReuseFactor: 10 (or a larger legal one, {16 if graph is product else 20}, …)"
+    )
+
+
+def test_resource_takes_rows_of_two_values_apart_anywhere(tmp_path: Path) -> None:
+    """10 x 16 in four steps of 5 x 8: no memory of weights asks for more."""
+    op = passed(product(10, 10, 16), tmp_path, model("Strategy: Resource, ReuseFactor: 4"))
+    assert isinstance(op, Einsum) and op.reuse_factor == 4
+    assert "does not fit" in refused(weighted(10, 10, 16), tmp_path, model("Strategy: Resource, ReuseFactor: 4"))
+
+
+@pytest.mark.parametrize("strategy", ["Unrolled", "distributed_arithmetic"])
+def test_strategies_of_constants_say_nothing_of_two_values(strategy: str, tmp_path: Path) -> None:
+    for rows, used in ((3, "latency"), (40, "resource")):
+        graph = product(rows, 16, 16)
+        op = passed(graph, tmp_path, model(f"Strategy: {strategy}"))
+        assert isinstance(op, Einsum) and op.strategy == used
+        given = context(graph, tmp_path, model(f"Strategy: {strategy}"))
+        assert as_chosen(graph, given)["fc"].strategy.value == strategy
+        assert remarks(graph, given) == (
+            f"Strategy {strategy} is about constants: the products of two values in the layer fc are computed as with "
+            f"{used.capitalize()}",
+        )
+    op = passed(weighted(3, 16, 16), tmp_path, model(f"Strategy: {strategy}"))
+    assert isinstance(op, Einsum) and op.strategy == strategy.lower()
+
+
+def test_settings_without_effect_are_named(tmp_path: Path) -> None:
+    graph = one(Pool("max", (3,), (3,), ((0, 0),)), (9, 4))
+    text = "HLSConfig: {Model: {ReuseFactor: 2}, LayerName: {fc: {%s}}}\n"
+    assert remarks(graph, context(graph, tmp_path, text % "ReuseFactor: 3, Strategy: Resource")) == (
+        "ReuseFactor has no effect on the layer fc: it is about sums of products, of which there are none of its own",
+        "Strategy has no effect on the layer fc: it is about sums of products, of which there are none of its own",
+    )
+    (line,) = remarks(graph, context(graph, tmp_path, text % "ParallelizationFactor: 3"))
+    assert line.startswith("ParallelizationFactor has no effect on the layer fc")
+    for silent in ("ReuseFactor: 1", "Strategy: Latency", "Trace: true"):
+        assert not remarks(graph, context(graph, tmp_path, text % silent))
+    graph = dense(4, 4)
+    assert not remarks(graph, context(graph, tmp_path, text % "ReuseFactor: 4, Strategy: Resource"))
+    (line,) = remarks(graph, context(graph, tmp_path, text % "RecurrentReuseFactor: 4"))
+    assert line.startswith("RecurrentReuseFactor has no effect on the layer fc")
 
 
 def test_verilog_has_limits_of_its_own(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from kbuild.config import load_recipe, resolve_settings
 from kbuild.emulate import run_float
 from kbuild.fixed import FixedType, Overflow, Quantization
 from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
@@ -18,7 +21,7 @@ from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
 from kbuild.ops.step import Step
 from kbuild.passes import fold_thresholds, resolve_precision
-from kbuild.passes.context import VALUE_WIDTH, Context
+from kbuild.passes.context import VALUE_WIDTH, Context, layer_infos
 from kbuild.passes.pipeline import optimize
 
 Q = FixedType(6, 1, True, Quantization.RND_CONV, Overflow.SAT)
@@ -40,6 +43,20 @@ def kinds(graph: Graph) -> list[tuple[str, str]]:
 def test_a_quantizer_is_the_cast_of_what_it_reads() -> None:
     graph = optimize(chain((3,), Quantize((Q,)), Dense(WEIGHT), Relu(), Quantize((Q,))), Context())
     assert kinds(graph) == [("input", str(Q)), ("dense", "fixed<12,2>"), ("relu", str(Q))]
+
+
+def test_who_chose_a_type_is_known(tmp_path: Path) -> None:
+    """What leaves the range of a quantizer's type is meant to; that of a type the recipe gives is not."""
+    last = Tensor(WEIGHT.data[:2], WEIGHT.type)
+    graph = chain((3,), Quantize((Q,)), Dense(WEIGHT), Relu(), Quantize((Q,)), Dense(last))
+    assert [node.declared for node in optimize(graph, Context())] == [True, False, True, False]
+    both = Graph("g", graph.nodes, ("n2", "n4"))  # whose relu keeps its bits
+    assert [node.declared for node in optimize(both, Context())] == [True, False, False, True, False]
+    (tmp_path / "m.h5").write_bytes(b"")
+    (tmp_path / "r.yml").write_text("KerasH5: m.h5\nBackend: Vitis\nHLSConfig: {Model: {Precision: 'fixed<8,3>'}}\n")
+    (recipe,) = load_recipe(tmp_path / "r.yml")
+    given = Context(resolve_settings(recipe, layer_infos(graph)))
+    assert not any(node.declared for node in optimize(graph, given))
 
 
 def test_an_output_that_others_read_too_keeps_its_bits() -> None:

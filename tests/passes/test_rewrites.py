@@ -14,6 +14,7 @@ from kbuild.ir import Graph, verify
 from kbuild.ir.text import parse, tensors, to_text
 from kbuild.ops import op_class
 from kbuild.ops.affine import Affine
+from kbuild.ops.multipliers import legal_reuse_factors
 from kbuild.ops.softmax import Softmax
 from kbuild.passes import dead_code, drop_identity, fold_batchnorm, fold_constants, masked_softmax, resolve_strategy
 from kbuild.passes.context import Context, layer_infos
@@ -225,7 +226,7 @@ def test_illegal_reuse_factor_lists_the_legal_ones(tmp_path: Path) -> None:
     ],
 )
 def test_legal_reuse_factors(strategy: str, inputs: int, outputs: int, legal: list[int]) -> None:
-    assert resolve_strategy.legal_reuse_factors(strategy, inputs, outputs) == legal
+    assert legal_reuse_factors(strategy, inputs, outputs) == legal
 
 
 def test_spatial_layers_that_change_nothing_are_dropped() -> None:

@@ -31,7 +31,7 @@ ZERO = FixedType(1, 1, signed=False)
 def dense(node: Node, op: Dense, inputs: Sequence[Node]) -> Step:
     """A matrix for every row of the input; all rows share the multipliers."""
     rows = elements(node.shape[:-1])
-    return _contraction(node, op, inputs[0], {"rows": rows, "inputs": op.terms}, at_once=rows)
+    return _contraction(node, op, inputs[0], {"rows": rows, "inputs": op.terms, "groups": 1}, at_once=rows)
 
 
 def conv(node: Node, op: Conv, inputs: Sequence[Node]) -> Step:

@@ -99,7 +99,8 @@ class Call:
 class Step:
     """What one node becomes: kernel calls in order, with the constants and intermediate arrays they use.
 
-    `header` has the kernels, a file of `backends/hls/`; one that is not kbuild's own has its text in `source`.
+    `header` has the kernels, a file of `backends/hls/`; one that is not kbuild's own has its text in `source`. `side`:
+    neighbours in an array that the kernels use in one cycle, which a memory must have side by side.
     """
 
     header: str
@@ -107,6 +108,7 @@ class Step:
     constants: tuple[Constant, ...] = ()
     temporaries: tuple[Array, ...] = ()
     source: str | None = None
+    side: int = 1
 
 
 def arrays(graph: Graph, steps: Iterable[Step]) -> list[Array]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from kbuild.config.backends import load_backend
 from kbuild.errors import UnsupportedModel
 from kbuild.ir import Graph, Node
-from kbuild.ops.contraction import Contraction
 from kbuild.ops.logic import Logic
-from kbuild.ops.rnn import Recurrent
+from kbuild.ops.multipliers import Multiplying
 
 
 def digits(node: Node) -> int:
@@ -15,12 +14,11 @@ def digits(node: Node) -> int:
     op = node.op
     if isinstance(op, Logic):
         return len(op.steps)
-    if not isinstance(op, Contraction | Recurrent) or op.strategy != "distributed_arithmetic":
+    if not isinstance(op, Multiplying) or op.strategy != "distributed_arithmetic":
         return 0
     from kbuild.emit.adders import signed_digits
 
-    further = signed_digits.count(op.recurrent_weight.data) if isinstance(op, Recurrent) else 0
-    return signed_digits.count(op.weight.data) + further
+    return sum(signed_digits.count(weight.data) for weight in op.constants)
 
 
 def check(graph: Graph, backend: str) -> None:

@@ -31,10 +31,17 @@ if TYPE_CHECKING:
     from kbuild.ops.transpose import Transpose
     from kbuild.ops.windows import Pairs
 
+UNROLLED = 4096  # elements of a loop that the tools unroll
+
 
 def transpose(node: Node, op: Transpose, inputs: Sequence[Node]) -> Step:
     """One call."""
-    return _move("transpose", node, inputs[0], transposed(inputs[0].shape, op.axes))
+    return _move(transposing(elements(node.shape)), node, inputs[0], transposed(inputs[0].shape, op.axes))
+
+
+def transposing(size: int) -> str:
+    """The kernel for so many elements: more than the tools unroll, as a stream may bring, move one after the other."""
+    return "transpose" if size <= UNROLLED else "transpose_in_turn"
 
 
 def transposed(shape: Sequence[int], axes: Sequence[int]) -> dict[str, int]:

@@ -15,11 +15,11 @@ from kbuild.emit.hls.weights import header
 from kbuild.emit.target import Target
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.ir import Graph, Node
-from kbuild.ops.contraction import Contraction
+from kbuild.ops.multipliers import Multiplying
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 # Kinds of ops that do one position, step or row after the other.
-_LOOPS = ("conv", "pool", "simple_rnn", "lstm", "gru", "einsum", "normalize", "gather")
+_LOOPS = ("conv", "pool", "simple_rnn", "lstm", "gru", "normalize", "gather")
 _COPIED = ("build_prj.tcl", "vivado_synth.tcl")
 
 
@@ -166,7 +166,7 @@ def _port_pragmas(graph: Graph) -> list[str]:
 
 def _schedule(graph: Graph) -> list[str]:
     """How the layers run: together as one pipeline; as processes where layers take many cycles and form a chain."""
-    products = [node.op for node in graph if isinstance(node.op, Contraction)]
+    products = [node.op for node in graph if isinstance(node.op, Multiplying)]
     sequential = any(op.strategy == "resource" for op in products)
     if not sequential and not any(node.op.kind in _LOOPS for node in graph):
         return [f"#pragma HLS PIPELINE II={max((op.reuse_factor for op in products), default=1)}"]

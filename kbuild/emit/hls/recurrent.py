@@ -24,11 +24,11 @@ from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.lookup import lookup
 from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Node, Op, Tensor
-from kbuild.ops.contraction import STRATEGIES
 from kbuild.ops.gru import Gru
 from kbuild.ops.identity import Identity
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.lut import Lut
+from kbuild.ops.multipliers import STRATEGIES
 from kbuild.ops.rnn import Recurrent
 
 TABLE, LINEAR, RELU = range(3)  # kinds of functions in backends/hls/recurrent.h
@@ -165,7 +165,7 @@ def _products(name: str, prefix: str, node: Node, matrix: tuple[Tensor, Tensor |
     (inputs, outputs), strategy = matrix[0].shape, _op(node).strategy
     weight = Constant(f"{prefix}weight_{node.name}", matrix[0])
     bias = bias_constant(f"{prefix}bias_{node.name}", matrix[1], outputs)
-    integers = {"rows": 1, "inputs": inputs, "outputs": outputs, "strategy": STRATEGIES.index(strategy),
+    integers = {"rows": 1, "inputs": inputs, "groups": 1, "outputs": outputs, "strategy": STRATEGIES.index(strategy),
                 "signs": are_signs(matrix[0]), **reuse(strategy, inputs, outputs, reuse_factor)}
     config = Config(name, integers, sum_types(x, weight, bias, accum))
     if strategy == "distributed_arithmetic":

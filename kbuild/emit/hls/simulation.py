@@ -18,8 +18,7 @@ from kbuild.emit.hls.steps import steps
 from kbuild.emit.hls.stream import simulation as stream
 from kbuild.emit.hls.stream.network import connected
 from kbuild.ir import Graph
-from kbuild.ops.contraction import Contraction
-from kbuild.ops.rnn import Recurrent
+from kbuild.ops.multipliers import Multiplying
 
 MAIN = stream.MAIN  # the file with the library's functions
 
@@ -57,8 +56,8 @@ def simulation(graph: Graph, io_type: str = "io_parallel") -> Simulation:
 def with_loaded_weights(graph: Graph) -> Graph:
     """The graph without distributed arithmetic, whose code has the weights in it. It computes the same."""
     return graph.with_nodes(
-        replace(node, op=replace(node.op, strategy="latency"))
-        if isinstance(node.op, Contraction | Recurrent) and node.op.strategy == "distributed_arithmetic" else node
+        replace(node, op=node.op.reusing("latency", *node.op.reuse_factors))
+        if isinstance(node.op, Multiplying) and node.op.strategy == "distributed_arithmetic" else node
         for node in graph
     )  # fmt: skip
 

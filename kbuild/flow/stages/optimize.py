@@ -61,7 +61,7 @@ class Optimize(Stage):
         check(graph, build.recipe.backend)
         digests = save(graph, folder)
         passes = [PassRun(name, len(found.nodes)) for name, found in made.items()]
-        report = report_of(graph, build, passes, _inexact(made[_UNTYPED], graph, context))
+        report = report_of(graph, build, context, passes, _inexact(made[_UNTYPED], graph, context))
         (folder / _FILE).write_text(to_text(report), encoding="utf-8")
         build.remember(self.name, graph)
         return digests
@@ -108,6 +108,16 @@ def context_of(build: Build) -> Context:
     )
 
 
+def _unused(build: Build, context: Context) -> tuple[str, ...]:
+    """About settings without effect. Most recipes say nothing of single layers, and name no strategy."""
+    hls = build.recipe.hls
+    if not (hls.layer_name or hls.layer_type or hls.model.strategy):
+        return ()
+    from kbuild.passes.unused_settings import remarks
+
+    return remarks(build.graph("parse"), context)
+
+
 def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]:
     """What is not exact in a model that is kept exact; in others hardly anything is."""
     from kbuild.passes.exactness import is_exact
@@ -119,14 +129,16 @@ def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]
     return tuple(inexact(before, after))
 
 
-def report_of(graph: Graph, build: Build, passes: Sequence[PassRun], found: Sequence[Inexact]) -> OptimizeReport:
+def report_of(
+    graph: Graph, build: Build, context: Context, passes: Sequence[PassRun], found: Sequence[Inexact]
+) -> OptimizeReport:
     """The graph as it will be built."""
     known = {one.node.name: one for one in found}
-    notes: tuple[str, ...] = ()
+    notes = _unused(build, context)
     if found:
         from kbuild.passes.error_bounds import sentences
 
-        notes = sentences(found)
+        notes += sentences(found)
     return OptimizeReport(
         backend=build.recipe.backend,
         io_type=build.recipe.io_type,
@@ -143,10 +155,9 @@ def _port(node: Node) -> Port:
 
 
 def _layer(node: Node, inexact: Inexact | None) -> OptimizedLayer:
-    from kbuild.ops.contraction import Contraction
-    from kbuild.ops.rnn import Recurrent
+    from kbuild.ops.multipliers import Multiplying
 
-    products = node.op if isinstance(node.op, Contraction | Recurrent) else None
+    products = node.op if isinstance(node.op, Multiplying) else None
     return OptimizedLayer(
         name=node.layer.name,
         class_name=node.layer.class_name,

@@ -11,11 +11,12 @@ from kbuild.dataclass import replace
 from kbuild.errors import StageError
 from kbuild.flow import budget
 from kbuild.flow.engines import EMULATE, engine, engines_of, identities
+from kbuild.flow.findings import agreement, overflows
 from kbuild.flow.inputs import input_source, labels_source, reference_source
 from kbuild.flow.output import Content
 from kbuild.flow.stage import Stage
 from kbuild.report.documents import from_text, to_text
-from kbuild.report.records import LayerResult, SimulationReport, Validation
+from kbuild.report.records import SimulationReport, Validation
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
@@ -33,8 +34,8 @@ class Simulate(Stage):
     name = "simulate"
     rooms = (
         "fixed", "parallel", "dataclass", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report",
-        "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/reference",
-        "flow/streams", "flow/validation",
+        "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/findings",
+        "flow/reference", "flow/streams", "flow/validation",
         "flow/stages/simulate",
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ class Simulate(Stage):
             raise StageError(f"the engines disagree, which is an error in kbuild or in a tool:\n{mismatches}")
         report = _judged(build, artifact)
         found = report.validation
-        if found is not None and not found.met:
+        if found is not None and found.met is False:
             raise StageError(
                 f"validation: {found.metric} is {found.value:.4f}, below Validation.Minimum {found.minimum:g} "
                 f"(against {report.reference.source}, {report.reference.samples} samples){_hint(report)}"
@@ -93,20 +94,10 @@ class Simulate(Stage):
 
     def remarks(self, artifact: Artifact) -> Sequence[str]:
         report = from_text(SimulationReport, artifact.text(_FILE), _FILE)
-        if report.dataset.source == "random":  # over the whole range of the inputs: most models overflow there
-            return report.notes
-        return [*report.notes, *(overflow_text(layer) for layer in report.layers if layer.overflows)]
+        return agreement(report), *report.notes
 
 
 STAGE = Simulate()
-
-
-def overflow_text(layer: LayerResult) -> str:
-    """The sentence about a layer that overflows."""
-    return (
-        f"the layer {layer.name} overflows {layer.overflows} times in {layer.type}; "
-        f"{layer.enough_integer_bits} integer bits would be enough"
-    )
 
 
 def _judged(build: Build, artifact: Artifact) -> SimulationReport:
@@ -117,11 +108,11 @@ def _judged(build: Build, artifact: Artifact) -> SimulationReport:
     if wanted.metric not in scores:
         return report
     value = float(scores[wanted.metric])
-    met = wanted.minimum is None or value >= wanted.minimum
+    met = None if wanted.minimum is None else value >= wanted.minimum
     return replace(report, validation=Validation(wanted.metric, value, wanted.minimum, met))
 
 
 def _hint(report: SimulationReport) -> str:
-    """The layer to look at first: the first that overflows."""
-    layer = next((layer for layer in report.layers if layer.overflows), None)
-    return "" if layer is None else f"; {overflow_text(layer)}"
+    """The layers to look at first: those that overflow."""
+    text = overflows(report.layers)
+    return "" if text is None else f"; {text}"

@@ -141,10 +141,11 @@ class Folder:
                 chunks += chunk
         return found if found is not None else chunks or None
 
-    def array(self, path: str, infinite: bool = False) -> FloatArray | None:
-        """The dataset at a path as float64; None where there is none. NaN and infinity are refused.
+    def array(self, path: str) -> FloatArray | None:
+        """The dataset at a path as float64; None where there is none.
 
-        infinite: whether a single number may be infinite, as the settings of a training that a quantizer keeps there.
+        NaN and infinity are refused but in a single number, which is never a weight: it is a setting or a count of a
+        training that a quantizer keeps there.
         """
         import h5py
 
@@ -156,7 +157,7 @@ class Folder:
             raise UnsupportedModel(f"{quoted(name)} is not a dataset")
         with _guarded():
             self._check(found, name)
-            return _as_float(found, name, infinite)
+            return _as_float(found, name)
 
     def _check(self, dataset: h5py.Dataset, name: str) -> None:
         if dataset.is_virtual or dataset.external:
@@ -191,7 +192,7 @@ def _strings(owner: h5py.Group | h5py.Dataset, attribute: str) -> list[str] | No
     return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _as_float(dataset: h5py.Dataset, name: str, infinite: bool) -> FloatArray:
+def _as_float(dataset: h5py.Dataset, name: str) -> FloatArray:
     dtype = dataset.dtype
     if dtype.kind in "fiu":
         data = np.asarray(dataset[()])
@@ -203,6 +204,6 @@ def _as_float(dataset: h5py.Dataset, name: str, infinite: bool) -> FloatArray:
     # NaN and infinity make any sum NaN or infinite; the converse needs a closer look
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(data.sum())
-    if suspect and not np.isfinite(data).all() and not (infinite and data.ndim == 0):
+    if suspect and not np.isfinite(data).all() and data.ndim > 0:
         raise UnsupportedModel(f"the weights {quoted(name)} hold NaN or infinity; train the model again")
     return np.asarray(data, dtype=np.float64)

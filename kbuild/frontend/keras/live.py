@@ -32,6 +32,7 @@ from kbuild.ir import Graph, Tensor
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 _BATCH = 256
+_UNSAID = ("HDenseBatchNorm", "HConv1DBatchNorm", "HConv2DBatchNorm", "HBatchNormalization")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def read_live(model: Any, allow_da_fallback: bool = True) -> LiveModel:
     if allow_da_fallback:
         spec, notes = _with_logic(spec, model)
     check_supported(spec)
+    spec = _with_unsaid(spec, model)
     wanted = list(wanted_weights(spec))
     if any(names == ALL for _, names in wanted):
         _check_stated(model)
@@ -106,6 +108,21 @@ def _with_logic(spec: ModelSpec, model: Any) -> tuple[ModelSpec, tuple[str, ...]
                 notes.append(described(logic, layer))
         layers.append(layer)
     return replace(spec, layers=tuple(layers)), tuple(notes)
+
+
+def _with_unsaid(spec: ModelSpec, model: Any) -> ModelSpec:
+    """The spec with the settings of HGQ's normalizing layers, which these leave out of their configurations."""
+    own = {layer.name: layer for layer in model.layers}
+    layers = []
+    for layer in spec.layers:
+        live = own.get(layer.name)
+        if layer.model is not None and is_model(live):
+            layer = replace(layer, model=_with_unsaid(layer.model, live))
+        elif layer.class_name in _UNSAID and live is not None:
+            settings = {"epsilon": float(live.epsilon), "center": bool(live.center), "scale": bool(live.scale)}
+            layer = replace(layer, config={**layer.config, **settings})
+        layers.append(layer)
+    return replace(spec, layers=tuple(layers))
 
 
 def predict_live(model: Any, inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -222,14 +239,24 @@ def _variable_name(variable: Any) -> str:
 
 
 def _digest(text: str, model: Any, spec: ModelSpec) -> str:
-    """Of the weights of all layers, at any of which a handler may look, and of what was traced."""
+    """Of the weights of all layers, at any of which a handler may look, of settings asked for, and of traces."""
     found = hashlib.sha256(text.encode())
+    for settings in _unsaid(spec):
+        found.update(settings.encode())
     for array in map(np.asarray, model.get_weights()):
         found.update(f"{array.dtype} {array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     for tensor in _traced(spec):
         found.update(tensor.digest.encode())
     return found.hexdigest()
+
+
+def _unsaid(spec: ModelSpec) -> Iterator[str]:
+    for layer in spec.layers:
+        if layer.model is not None:
+            yield from _unsaid(layer.model)
+        elif layer.class_name in _UNSAID:
+            yield str([layer.config.get(key) for key in ("epsilon", "center", "scale")])
 
 
 def _traced(spec: ModelSpec) -> Iterator[Tensor]:

@@ -18,7 +18,6 @@ _CODE = "its code is not in the file"
 _LAYERS = "write it as Keras layers, or with the functions that kbuild layers lists"
 _SPIKING = "layers of spikes are not supported; use hgq's QSimpleRNN or QGRU"
 _TABLES = "its tables of learned functions are read from live models only; convert the model itself, or use hgq's {}"
-_TRAINED = "a layer of HGQ in training; convert the model with HGQ's to_proxy_model and save the result"
 _REMEDIES = {
     **{f"hgq>{name}": _SPIKING for name in ("QSimpleSNN", "QSimpleSNNCell", "QLIF", "QLIFCell")},
     **{
@@ -31,15 +30,6 @@ _REMEDIES = {
             "QMultiHeadAttentionT": "QMultiHeadAttention",
             "QLinformerAttentionT": "QLinformerAttention",
         }.items()
-    },
-    **{
-        name: _TRAINED
-        for name in (
-            *("HQuantize", "HDense", "HConv1D", "HConv2D", "HActivation", "HAdd", "HBatchNormalization"),
-            *("HDenseBatchNorm", "HConv1DBatchNorm", "HConv2DBatchNorm", "Signature", "PReshape", "PFlatten"),
-            *("PConcatenate", "PMaxPooling1D", "PMaxPooling2D", "PAveragePooling1D", "PAveragePooling2D", "PDropout"),
-            "PPermute",
-        )
     },
     "hgq>QSALTAttention": "this attention is not supported; use hgq's QMultiHeadAttention or QLinformerAttention",
     "Lambda": f"{_CODE}; write it with Keras layers such as Multiply, Add or Activation",

@@ -65,7 +65,9 @@ def assigned(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str,
     """
     if len(stored) != len(names):
         raise UnsupportedModel(_count(path, names, len(stored)))
-    if _parts(path, names, stored) is not None:
+    # by order, too, since two that nobody reads may be called the same
+    in_order = [name.rpartition("/")[2] for name in stored] == list(names)
+    if in_order or _parts(path, names, stored) is not None:
         return {name: number for number, name in enumerate(names)}
     chosen = {name: _choose(path, name, stored) for name in names}
     if None in chosen.values():
@@ -146,7 +148,7 @@ def _all_by_name(
     """Every variable of the only layer of a group, by path and number."""
     (path, _), *others = layers
     chosen = by_number(path[-1], stored) if not others else None
-    arrays = {name: folder.array(dataset, infinite=True) for name, dataset in (chosen or {}).items()}
+    arrays = {name: folder.array(dataset) for name, dataset in (chosen or {}).items()}
     if not arrays or any(array is None for array in arrays.values()):
         raise UnsupportedModel(
             f"the weights of the layer {quoted('/'.join(path))} are in parts that have no names here; "
@@ -257,7 +259,7 @@ def _tree(path: Path, folder: Folder, depth: int) -> dict[str, FloatArray]:
         if inner is None:
             continue
         if part == "vars":
-            arrays = {name: inner.array(name, infinite=True) for name in inner.names() if name.isdecimal()}
+            arrays = {name: inner.array(name) for name in inner.names() if name.isdecimal()}
             found |= {name: array for name, array in arrays.items() if array is not None}
         else:
             found |= {f"{part}/{name}": array for name, array in _tree(path, inner, depth + 1).items()}

@@ -1,4 +1,4 @@
-"""HGQ: its layers with trained widths turned into proxy models, and proxy models of every quantizer by hand."""
+"""HGQ: its layers with trained widths, as they are and as proxy models, and proxy models of every quantizer by hand."""
 
 from __future__ import annotations
 
@@ -8,33 +8,40 @@ from typing import Any
 
 import numpy as np
 
-from conformance.quantized.script import SINGLE, Grid, QuantizedScript, Redraw, chain, sum_grid
+from conformance.quantized.script import SINGLE, Grid, QuantizedScript, Redraw, added, chain, sum_grid, with_more
 from conformance.script import OMIT, Code, Value
 
 Settings = dict[str, object]
 ROUNDINGS = ("TRN", "RND", "RND_CONV", "TRN_ZERO", "RND_ZERO", "RND_INF", "RND_MIN_INF")
 OVERFLOWS = ("WRAP", "SAT", "SAT_SYM", "SAT_ZERO")
+STRATEGIES: tuple[object, ...] = ("standard_round", "floor", "auto", "stochastic_round",
+                                 "fast_uniform_noise_injection", 0, 3)  # fmt: skip
+SIGNATURE = ("keep_negative", "bits", "int_bits")
+FILES = ("h5", "json", "keras")  # of layers in training; HGQ does not read proxy models and signatures from the last
 FUNCTIONS = ("tanh", "sigmoid", "softplus", "elu")
 
 
 # ---- layers of HGQ
 
 
-def widths(s: QuantizedScript, dims: Sequence[str]) -> Code:
+def widths(s: QuantizedScript, dims: Sequence[str], roundings: Sequence[object]) -> Code:
     """The configuration of a quantizer; the widths themselves are drawn when the layer is there."""
+    regularizer = s.one("None", "None", "None", "MonoL1(1e-6)")
     return Code(
-        f"dict(init_bw=2, skip_dims={s.one(*dims)!r}, rnd_strategy={s.one('standard_round', 'floor', 'auto')!r}, "
-        f"exact_q_value=True, dtype=None, bw_clip=(-23, 23), trainable=True, regularizer=None, minmax_record=True)"
+        f"dict(init_bw=2, skip_dims={s.one(*dims)!r}, rnd_strategy={s.one(*roundings)!r}, exact_q_value=True, "
+        f"dtype=None, bw_clip={s.one((-23, 23), (-23, 23), (0, 4))}, trainable={s.chance(0.85)}, "
+        f"regularizer={regularizer}, minmax_record=True)"
     )
 
 
 def own(s: QuantizedScript, class_name: str, x: Value | Sequence[Value], **settings: object) -> Value:
     """A layer of HGQ with random weights and widths of fraction bits, of which some leave nothing."""
     if class_name.startswith("H"):
-        settings = {**settings, "paq_conf": widths(s, ["all", "batch", "batch", "except_last"]), "beta": 0.0}
-        if class_name in ("HDense", "HConv1D", "HConv2D") or class_name.endswith("BatchNorm"):
-            rule = widths(s, ["all", "none", "none", "except_last"])
-            settings["kq_conf"] = Code(repr(rule).replace("'auto'", "'standard_round'"))
+        rule = widths(s, ["all", "batch", "batch", "except_last"], STRATEGIES)
+        settings = {**settings, "paq_conf": rule, "beta": 0.0, "trainable": s.maybe(False, 0.1)}
+        if class_name.startswith(("HDense", "HConv", "HBatch")):
+            dims = ["all", "none", "none", "except_last"]
+            settings["kq_conf"] = widths(s, dims, [name for name in STRATEGIES if name != "auto"])
     name, y = s.called_layer(class_name, x, settings)
     layer = s.scope[name]
     for variable in getattr(layer, "weights", []):
@@ -47,7 +54,9 @@ def _drawn(s: QuantizedScript, name: str, shape: tuple[int, ...], old: Any) -> A
     name = name.rpartition("/")[2]
     if "bw" in name:
         low = s.one(-2, 0, 1)
-        return np.asarray(s.draw.integers(low, 5, shape) + s.draw.uniform(-0.4, 0.4, shape), np.float32)
+        found = s.draw.integers(low, 5, shape) + s.draw.uniform(-0.4, 0.4, shape)
+        pruned = s.draw.random(shape) < s.one(0.0, 0.0, 0.3)
+        return np.asarray(np.where(pruned, -9, found), np.float32)
     if "variance" in name:
         return np.asarray(s.draw.uniform(0.3, 2.0, shape), np.float32)
     if any(word in name for word in ("kernel", "bias", "gamma", "beta", "mean")):
@@ -56,19 +65,25 @@ def _drawn(s: QuantizedScript, name: str, shape: tuple[int, ...], old: Any) -> A
 
 
 def dense(s: QuantizedScript, x: Value, class_name: str = "HDense") -> Value:
-    more = {"scale": s.maybe(False, 0.2), "center": s.maybe(False, 0.2)} if class_name.endswith("Norm") else {}
-    use_bias = OMIT if more else s.maybe(False, 0.3)
+    more = normalizing(s) if class_name.endswith("Norm") else {}
+    use_bias = s.maybe(False, 0.3) if not more else OMIT
     return own(s, class_name, x, units=s.size(1, 4), use_bias=use_bias, activation=s.maybe("relu"), **more)
+
+
+def normalizing(s: QuantizedScript) -> dict[str, object]:
+    """What HGQ does not save: its defaults where the model is to be read back."""
+    if s.formats:
+        return {}
+    neither = {"scale": False, "center": False}
+    return s.one({"epsilon": s.one(1e-3, 0.01)}, {"scale": False}, {"center": False}, neither)
 
 
 def convolution(class_name: str) -> Callable[..., Value]:
     def build(s: QuantizedScript, x: Value) -> Value:
         settings: Settings = {"filters": s.size(1, 3), "kernel_size": tuple(s.size(1, min(3, n)) for n in x.shape[:-1]),
                               "padding": s.maybe("same"), "activation": s.maybe("relu")}  # fmt: skip
-        if class_name.endswith("Norm"):
-            settings["scale"] = s.maybe(False, 0.2)
-        else:
-            settings["use_bias"] = s.maybe(False, 0.3)
+        more = normalizing(s) if class_name.endswith("Norm") else {}
+        settings |= more or {"use_bias": s.maybe(False, 0.3)}
         return own(s, class_name, x, **settings)
 
     return build
@@ -78,7 +93,7 @@ def activation(s: QuantizedScript, x: Value) -> Value:
     return own(s, "HActivation", x, activation=s.one("relu", "linear", *FUNCTIONS))
 
 
-def added(s: QuantizedScript, x: Value) -> Value:
+def sum_of_two(s: QuantizedScript, x: Value) -> Value:
     return own(s, "HAdd", [own(s, "HQuantize", x), own(s, "HActivation", x, activation="relu")])
 
 
@@ -104,6 +119,18 @@ def moved(class_name: str) -> Callable[..., Value]:
     return build
 
 
+def signature(s: QuantizedScript, x: Value) -> Value:
+    """The type of an input, one for all elements or for each; it holds every sample."""
+    samples = s.samples[x.name]
+    fraction, whole = Grid.of(samples).fraction, int(np.ceil(np.log2(np.abs(samples).max() + 1)))
+    shape = s.one((), (1, *x.shape))
+    more = [s.draw.integers(0, 3, shape) for _ in range(2)]
+    integers = 1 + whole + more[0]
+    arrays = (np.ones(shape, int), integers + max(fraction, 0) + more[1], integers)
+    words = {key: Code(repr(array.tolist())) for key, array in zip(SIGNATURE, arrays, strict=True)}
+    return own(s, "Signature", x, **words)
+
+
 RANKS: dict[str, Sequence[int]] = {
     "HConv1D": (2,), "HConv1DBatchNorm": (2,), "HConv2D": (3,), "HConv2DBatchNorm": (3,), "PMaxPooling1D": (2,),
     "PAveragePooling1D": (2,), "PMaxPooling2D": (3,), "PAveragePooling2D": (3,), "PReshape": (2, 3), "PPermute": (2, 3),
@@ -115,7 +142,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "HDenseBatchNorm": lambda s, x: dense(s, x, "HDenseBatchNorm"),
     **{name: convolution(name) for name in ("HConv1D", "HConv1DBatchNorm", "HConv2D", "HConv2DBatchNorm")},
     "HActivation": activation,
-    "HAdd": added,
+    "HAdd": sum_of_two,
     **{name: moved(name) for name in ("PMaxPooling1D", "PAveragePooling1D", "PMaxPooling2D", "PAveragePooling2D",
                                       "PReshape", "PFlatten", "PPermute", "PConcatenate", "PDropout")},
 }  # fmt: skip
@@ -126,22 +153,41 @@ def choices(x: Value) -> Sequence[Callable[..., Value]]:
     return [build for name, build in LAYERS.items() if x.rank in RANKS.get(name, (1, 2, 3))]
 
 
-def case(name: str) -> Callable[[QuantizedScript], list[Value]]:
-    """A model about one layer of HGQ, as its proxy."""
+TRAINED = {
+    **LAYERS,
+    "HBatchNormalization": lambda s, x: own(s, "HBatchNormalization", x, **normalizing(s)),
+    "Signature": signature,
+}
+
+
+def case(name: str, proxy: bool) -> Callable[[QuantizedScript], list[Value]]:
+    """A model about one layer of HGQ, as it is trained or as its proxy."""
 
     def model(s: QuantizedScript) -> list[Value]:
+        if not proxy and not s.live:
+            s.formats = FILES
         shape = {1: (s.size(2, 5),), 2: (s.size(3, 4), s.size(2, 3)), 3: (s.size(3, 4), s.size(2, 3), s.size(1, 2))}
         x = s.grid_input(shape[s.one(*RANKS.get(name, (1, 2, 3)))])
-        x = own(s, "HQuantize", x)
-        x = chain(
-            s, x, s.size(0, 1), lambda v: [b for n, b in LAYERS.items() if n in ("HDense", "HActivation", "HAdd")]
-        )
+        if name != "Signature":
+            x = own(s, "HQuantize", x)
+            x = chain(s, x, s.size(0, 1), lambda v: [LAYERS["HDense"], LAYERS["HActivation"], LAYERS["HAdd"]])
         before = set(s.scope)
-        y = LAYERS[name](s, x)
+        y = TRAINED[name](s, x)
         s.subject = [key for key in s.scope if key not in before and key.startswith("l")]
-        return proxied(s, chain(s, y, s.size(0, 2), choices))
+        return (proxied if proxy else trained)(s, chain(s, y, s.size(0, 2), choices))
 
     return model
+
+
+def trained(s: QuantizedScript, y: Value) -> list[Value]:
+    """The model itself; whether ranges were traced changes nothing."""
+    found = with_more(s, y)
+    s.run(f"model = keras.Model({s.inputs[0]}, [{', '.join(map(str, found))}])")
+    if s.chance(0.3):
+        s.scope["data"] = s.samples[s.inputs[0].name]
+        s.run("trace_minmax(model, data, verbose=False)")
+    audit(s, s.scope["model"], s.inputs, _audit_own)
+    return found
 
 
 def proxied(s: QuantizedScript, y: Value) -> list[Value]:
@@ -159,7 +205,7 @@ def proxied(s: QuantizedScript, y: Value) -> list[Value]:
 # ---- what float32 rounds in a proxy model
 
 
-def audit(s: QuantizedScript, model: Any, inputs: Sequence[Value]) -> None:
+def audit(s: QuantizedScript, model: Any, inputs: Sequence[Value], of_layer: Callable[..., None] | None = None) -> None:
     """Leave out samples for which float32 decides; Redraw where it rounds otherwise."""
     keras = s.keras
     values: dict[int, np.ndarray] = {}
@@ -173,10 +219,10 @@ def audit(s: QuantizedScript, model: Any, inputs: Sequence[Value]) -> None:
         if layer.__class__.__name__ == "InputLayer":
             continue
         read = layer.input if isinstance(layer.input, list) else [layer.input]
-        _audit_layer(s, layer, [values[id(x)] for x in read], model)
+        (of_layer or _audit_layer)(s, layer, [values[id(x)] for x in read])
 
 
-def _audit_layer(s: QuantizedScript, layer: Any, read: list[np.ndarray], model: Any) -> None:
+def _audit_layer(s: QuantizedScript, layer: Any, read: list[np.ndarray]) -> None:
     kind, grids = layer.__class__.__name__, [Grid.of(x) for x in read]
     if kind in ("Dense", "Conv1D", "Conv2D"):
         kernel = layer.kernel.numpy()
@@ -195,6 +241,79 @@ def _audit_layer(s: QuantizedScript, layer: Any, read: list[np.ndarray], model: 
             used = np.broadcast_to(layer.bits.numpy() > 0, read[0].shape)
             step = np.where(used, np.broadcast_to(step, read[0].shape), 2.0**20)
             s.near(read[0], step, 0.0 if layer.RND.startswith("TRN") else 0.5, 8 * SINGLE * max(grids[0].most, 1.0))
+
+
+# ---- and in layers in training
+
+
+def _audit_own(s: QuantizedScript, layer: Any, read: list[np.ndarray]) -> None:
+    kind, grids = layer.__class__.__name__, [Grid.of(x) for x in read]
+    if "Average" in kind and not Grid(grids[0].fraction + 2, grids[0].most * 4).fits:
+        raise Redraw("an average is wider than float32")
+    if not kind.startswith("H"):
+        return
+    before = added(*grids)
+    if kind.startswith(("HDense", "HConv")):
+        kernel, bias = _steady_weights(layer)
+        of_bias = None if bias is None else Grid.of(bias)
+        before = sum_grid(grids[0], Grid.of(kernel), of_bias, kernel.size // kernel.shape[-1])
+    elif kind == "HBatchNormalization":
+        before = sum_grid(grids[0], *(Grid.of(values) for values in _steady_line(layer)), 1)
+    elif kind == "HActivation" and layer.activation.__name__ not in ("relu", "linear"):
+        values, step = np.asarray(layer.activation(read[0])), 2.0 ** -_fractions(layer.paq)
+        s.near(values, step, _half(layer.paq), 8 * SINGLE * max(float(np.abs(values).max()), 1.0))
+        return
+    if not Grid(max(before.fraction, int(_fractions(layer.paq).max()) + 1), before.most).fits:
+        raise Redraw("a value that is rounded is wider than float32")
+
+
+def _fractions(quantizer: Any) -> np.ndarray:
+    return np.round(quantizer.fbw.numpy())
+
+
+def _half(quantizer: Any) -> float:
+    return 0.0 if quantizer.rnd_strategy == 3 else 0.5
+
+
+def _steady(values: np.ndarray, error: np.ndarray, fraction: np.ndarray, half: float) -> None:
+    """Redraw where an error before the rounding could change a weight."""
+    scaled = values * 2.0**fraction + half
+    if (np.abs(scaled - np.round(scaled)) <= error * 2.0**fraction).any():
+        raise Redraw("a weight is near a step")
+
+
+def _steady_weights(layer: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """The quantized kernel and bias."""
+    kernel = layer.kq(layer.fused_kernel, training=False).numpy()
+    bias = layer.paq.bias_forward(layer.fused_bias, False).numpy() if layer.use_bias else None
+    if hasattr(layer, "bn_gamma"):
+        factor = _factor(layer)
+        folded = layer.kernel.numpy() * (factor if layer.scale else 1.0)
+        _steady(folded, 16 * SINGLE * np.abs(folded), _fractions(layer.kq), _half(layer.kq))
+        if bias is not None and layer.center:
+            parts = [layer.bias.numpy().astype(float), -layer.moving_mean.numpy() * factor, layer.bn_beta.numpy()]
+            widths = _fractions(layer.paq)
+            finest = widths.reshape(-1, widths.shape[-1]).max(axis=0)
+            _steady(sum(parts), 16 * SINGLE * sum(map(np.abs, parts)), finest, _half(layer.paq))
+    return kernel, bias
+
+
+def _factor(layer: Any) -> np.ndarray:
+    variance = layer.moving_variance.numpy().astype(float) + float(layer.epsilon)
+    return np.asarray(layer.bn_gamma.numpy() / np.sqrt(variance))
+
+
+def _steady_line(layer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The quantized scale and offset of an HBatchNormalization."""
+    factor = _factor(layer)
+    quotient = layer.moving_mean.numpy() / factor
+    offset = layer.bn_beta.numpy() - quotient
+    _steady(factor, 16 * SINGLE * np.abs(factor), _fractions(layer.kq), _half(layer.kq))
+    error = 16 * SINGLE * (np.abs(layer.bn_beta.numpy()) + np.abs(quotient))
+    _steady(offset, error, _fractions(layer.paq), _half(layer.paq))
+    made = [quantizer(np.asarray(values, np.float32), training=False).numpy()
+            for quantizer, values in ((layer.kq, factor), (layer.paq, offset))]  # fmt: skip
+    return made[0], made[1]
 
 
 # ---- proxy models by hand: quantizers of every mode, each element of its own type
@@ -264,7 +383,8 @@ def _of_mode(rounding: str | None = None, overflow: str | None = None) -> Callab
 
 
 HGQ_CASES = {
-    **{name: case(name) for name in LAYERS},
+    **{name: case(name, proxy=False) for name in TRAINED},
+    **{f"proxy {name}": case(name, proxy=True) for name in LAYERS},
     "FixedPointQuantizer": by_hand(quantizer),
     **{f"FixedPointQuantizer {mode}": _of_mode(rounding=mode) for mode in ROUNDINGS},
     **{f"FixedPointQuantizer {mode}": _of_mode(overflow=mode) for mode in OVERFLOWS},

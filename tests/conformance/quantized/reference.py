@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,36 +22,58 @@ ATTEMPTS = 200  # drawings: of many, float32 would round
 
 def make(case: CaseId, folder: Path) -> Reference:
     """Draw, build, predict and save. The predictions are those of the model as it is read back from its file."""
+    return _drawn(case, False, lambda s, outputs, library: _reference(s, outputs, folder, library))
+
+
+def live(case: CaseId) -> tuple[Any, list[np.ndarray], list[np.ndarray], str]:
+    """Draw, build and predict: the model in memory, inputs, what it predicts, and its code."""
+
+    def finished(s: QuantizedScript, outputs: list[Value], library: Library) -> tuple[Any, Any, Any, str]:
+        model, samples = s.scope["model"], [s.samples[x.name][s.chosen()] for x in s.inputs]
+        return model, samples, predicted(model, samples), "\n".join(s.lines)
+
+    return _drawn(case, True, finished)
+
+
+T = TypeVar("T")
+Load = Callable[[dict[str, Path | None]], Any]
+Library = tuple[ModuleType, dict[str, Any], Load, tuple[str, ...]]
+
+
+def _drawn(case: CaseId, in_memory: bool, finish: Callable[[QuantizedScript, list[Value], Library], T]) -> T:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    keras, scope, load, kinds = _LIBRARIES[case.answered_by]()
+    library = _LIBRARIES[case.answered_by]()
+    keras, scope, *_ = library
     last: Exception | None = None
     for attempt in range(ATTEMPTS):
         rng = random.Random(f"{case} {attempt}")
         keras.backend.clear_session()
-        script = QuantizedScript(keras, 3 if case.answered_by in ("hgq2", "qkeras3") else 2, rng)
+        script = QuantizedScript(keras, 3 if case.answered_by in ("hgq2", "qkeras3") else 2, rng, live=in_memory)
         script.scope |= scope
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return _reference(script, generators(case.answered_by)[case.layer](script), folder, load, kinds)
+                found = generators(case.answered_by)[case.layer](script)
+                outputs = [found] if isinstance(found, Value) else list(found)
+                _model(script, outputs)
+                return finish(script, outputs, library)
         except Exception as error:  # whatever the library has against a drawing, the next one is drawn
             last = error
     raise NoModel(f"{case}: none of {ATTEMPTS} drawings can be compared: {type(last).__name__}: {last}")
 
 
-Load = Callable[[dict[str, Path | None]], Any]
-
-
-def _reference(s: QuantizedScript, found: Any, folder: Path, load: Load, kinds: tuple[str, ...]) -> Reference:
-    outputs = [found] if isinstance(found, Value) else list(found)
-    text = ", ".join(map(str, outputs))
+def _model(s: QuantizedScript, outputs: list[Value]) -> None:
     if "model" not in s.scope:
-        inputs = ", ".join(map(str, s.inputs))
+        text, inputs = ", ".join(map(str, outputs)), ", ".join(map(str, s.inputs))
         s.run(f"model = keras.Model([{inputs}], {text if len(outputs) == 1 else f'[{text}]'})")
+
+
+def _reference(s: QuantizedScript, outputs: list[Value], folder: Path, library: Library) -> Reference:
+    _, _, load, kinds = library
     chosen = s.chosen()
     samples = [s.samples[x.name][chosen] for x in s.inputs]
-    files = save(s.scope["model"], folder, s.rng.choice(kinds))
+    files = save(s.scope["model"], folder, s.rng.choice(s.formats or kinds))
     answers = predicted(load(files), samples)
     for value, answer in zip(outputs, answers, strict=True):
         if not np.array_equal(answer, s.samples[value.name][chosen]):
@@ -67,9 +89,6 @@ def predicted(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
 
 
 # ---- the libraries: the module of Keras, names for the code, how files are read back, and formats
-
-
-Library = tuple[ModuleType, dict[str, Any], Load, tuple[str, ...]]
 
 
 def _loader(keras: Any, custom: dict[str, Any]) -> Load:
@@ -100,12 +119,15 @@ def _qkeras() -> Library:
 
 def _hgq() -> Library:
     import tensorflow
-    from HGQ import bops, layers, proxy
+    from HGQ import bops, layers, proxy, utils
+    from HGQ.layers.batchnorm_base import HBatchNormalization
     from tensorflow import keras
 
     tensorflow.config.run_functions_eagerly(True)  # it would compile each of its layers, which takes seconds
-    custom = {"FixedPointQuantizer": proxy.FixedPointQuantizer, "UnaryLUT": proxy.UnaryLUT}
+    custom = {"FixedPointQuantizer": proxy.FixedPointQuantizer, "UnaryLUT": proxy.UnaryLUT,
+              "HBatchNormalization": HBatchNormalization}  # fmt: skip
     names = {name: getattr(layers, name) for name in dir(layers) if name[0] in "HPS" and name[1:2].isupper()}
+    names |= {"Signature": layers.Signature, "MonoL1": utils.MonoL1}
     names |= {"trace_minmax": bops.trace_minmax, "to_proxy_model": proxy.to_proxy_model}
     return keras, names | custom, _loader(keras, custom), ("h5", "json")
 

@@ -61,10 +61,13 @@ class Grid:
 class QuantizedScript(Script):
     """Lines of code, and the values of the samples.
 
+    formats: those that the case is saved in, where it is not in all of its library; live: it is not saved at all;
     samples: by name of a value; off: how far float32 may be from what is meant, 0 for most; kept: the samples that are
     used; subject: names of the layers that the case is about.
     """
 
+    formats: tuple[str, ...] = ()
+    live: bool = False
     samples: dict[str, np.ndarray] = field(default_factory=dict)
     off: dict[str, float] = field(default_factory=dict)
     kept: np.ndarray = field(default_factory=lambda: np.ones(SAMPLES, bool))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.dense import Dense
+from kbuild.ops.einsum import Einsum
 from kbuild.ops.gather import Gather
 from kbuild.ops.identity import Identity
 from kbuild.ops.lut import Lut
@@ -85,6 +87,17 @@ def _along(op: Op, width: int, x: Node, packings: Sequence[Packing]) -> Plan | N
 
 def _dense(node: Node, op: Dense, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
     return _along(op, op.outputs, inputs[0], packings)
+
+
+def _einsum(node: Node, op: Einsum, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
+    """The inner axes of the result of those of the value, one outer position after the other."""
+    one = op.of_one_row()
+    if one is None:
+        return None
+    outer = len(op.parts[1])
+    shape, made = inputs[0].shape[outer:], node.shape[outer:]
+    rows = math.prod(node.shape[:outer])
+    return Plan(one, (shape,), (Packing(rows, math.prod(shape)),), made, Packing(rows, math.prod(made)))
 
 
 def _softmax(node: Node, op: Softmax, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
@@ -197,6 +210,7 @@ def _gather(node: Node, op: Gather, inputs: Sequence[Node], packings: Sequence[P
 
 PLANS: dict[type[Op], Callable[..., Plan | None]] = {
     Dense: _dense,
+    Einsum: _einsum,
     Affine: _affine,
     Relu: _relu,
     Lut: _elementwise,

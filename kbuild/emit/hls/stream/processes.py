@@ -26,9 +26,9 @@ from kbuild.emit.hls.stream.process import (
 from kbuild.fixed import contains
 from kbuild.ir import Graph, Node
 from kbuild.ops.concatenate import Concatenate
-from kbuild.ops.contraction import Contraction
 from kbuild.ops.identity import Identity
 from kbuild.ops.merge import Merge
+from kbuild.ops.multipliers import Multiplying
 from kbuild.ops.pad import Pad
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
@@ -195,7 +195,7 @@ def _in_turn(operands: Sequence[tuple[Node, Operand]], values: _Values) -> tuple
 
 
 def _interval(node: Node) -> int:
-    if isinstance(node.op, Contraction):
+    if isinstance(node.op, Multiplying):
         return 0 if node.op.strategy == "resource" else node.op.reuse_factor
     return 1
 

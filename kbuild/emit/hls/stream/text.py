@@ -65,12 +65,12 @@ def _clone(process: Process, fifos: Mapping[str, Fifo]) -> list[str]:
 
 def _arrays(process: Process, body: Arrays, simulated: bool) -> list[str]:
     before = [operand for group in body.before for operand in group]
-    own = f"state.{process.name}" if simulated and _whole(body) else None
-    lines = [line for operand in before for line in _declared(operand.array, operand.packing.width, own)]
+    own, side = f"state.{process.name}" if simulated and _whole(body) else None, body.step.side
+    lines = [line for operand in before for line in _declared(operand.array, operand.packing.width, own, side)]
     for group in body.before:
         lines += _read_group(group)
-    inner = [line for o in (*body.each, *body.outputs) for line in _declared(o.array, o.packing.width, own)]
-    inner += [line for array in body.step.temporaries for line in _declared(array, 1, own)]
+    inner = [line for o in (*body.each, *body.outputs) for line in _declared(o.array, o.packing.width, own, side)]
+    inner += [line for array in body.step.temporaries for line in _declared(array, 1, own, side)]
     inner += [_read(operand, "0") for operand in body.each]
     inner += [f"    {call.text('', 'constants.' if simulated else '')}" for call in body.step.calls]
     for operand in body.outputs:
@@ -81,10 +81,10 @@ def _arrays(process: Process, body: Arrays, simulated: bool) -> list[str]:
     return [*lines, f"    for (int pass = 0; pass < {body.passes}; ++pass) {{", *pipeline, *_indented(inner), "    }"]
 
 
-def _declared(array: Array, width: int, own: str | None) -> list[str]:
+def _declared(array: Array, width: int, own: str | None, side: int) -> list[str]:
     if own is not None:
         return [f"    {array.type_name}* const {array.name} = {own}.{array.name};"]
-    how = "complete" if array.size <= _COMPLETE else f"cyclic factor={width}"
+    how = "complete" if array.size <= max(_COMPLETE, side) else f"cyclic factor={max(width, side)}"
     return [f"    {array.type_name} {array.name}[{array.size}];",
             f"#pragma HLS ARRAY_PARTITION variable={array.name} {how}"]  # fmt: skip
 
