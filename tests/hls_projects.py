@@ -37,7 +37,7 @@ from kbuild.ops.relu import Relu
 from kbuild.ops.repeat import Repeat
 from kbuild.ops.rnn import SimpleRnn
 from kbuild.ops.scan import Scan
-from kbuild.ops.softmax import Softmax
+from kbuild.ops.softmax import ALLOWED, Softmax
 from kbuild.ops.transpose import Transpose
 
 TARGET = Target("Vitis", "tagger", "xcvu13p-flga2577-2-e", 5.0, 0.27, "io_parallel")
@@ -65,7 +65,10 @@ def everything() -> Graph:
     low = Tensor(np.array([0, 20, 41, 63]), FixedType(6, 0, signed=False))
     soft.append(replace(soft[0], exp_low=low, inv_slope=b.tensor((8,), FixedType(7, 0, signed=False)), inv_drop=1,
                         inv_shift=3, numerator=fine, inverse=fine, distinct=True))  # fmt: skip
-    rows = [b.add(op, [z], OF) for op in (*soft, Softmax("argmax"))]
+    soft.append(Softmax("argmax"))
+    rows = [b.add(op, [z], OF) for op in soft]
+    masks = Tensor(np.array([1, 0, 1]), ALLOWED), Tensor(np.array([[1, 0, 1], [0, 1, 1]]), ALLOWED)
+    rows += [b.add(replace(op, mask=masks[i > 0]), [z], OF) for i, op in enumerate(soft)]
     b.add(Relu(), [latency])
     b.add(Relu(b.tensor((1, 2), OF), b.tensor((), OF), b.tensor((), OF)), [unrolled])
     b.add(Lut("tanh", (), b.tensor((16,), OF), -700, 6), [unrolled])

@@ -43,7 +43,7 @@ from kbuild.ops.repeat import Repeat
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import Recurrent, SimpleRnn
 from kbuild.ops.scan import Scan
-from kbuild.ops.softmax import IMPLEMENTATIONS, Softmax
+from kbuild.ops.softmax import ALLOWED, IMPLEMENTATIONS, Softmax
 from kbuild.ops.step import Step
 from kbuild.ops.transpose import Transpose
 
@@ -185,14 +185,18 @@ def _softmax(b: Builder) -> None:
     x = b.pick()
     assert x is not None
     implementation = str(b.rng.choice(IMPLEMENTATIONS))
+    own = Builder(np.random.default_rng(sum(x.shape)))  # so that what is drawn after it does not depend on it
+    mask = own.rng.integers(0, 2, size=x.shape[int(own.rng.integers(0, len(x.shape))) :])
+    mask[..., int(own.rng.integers(0, x.shape[-1]))] = 1
+    mask = Tensor(mask, ALLOWED) if own.rng.random() < 0.5 else None
     if implementation == "argmax":
-        b.add(Softmax("argmax"), [x])
+        b.add(Softmax("argmax", mask=mask), [x])
         return
     of, sizes = x.fixed(), [1 << int(n) for n in b.rng.integers(0, 9, size=2)]
     exp = b.tensor((sizes[0],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20)), signed=False))
     inv = b.tensor((sizes[1],), FixedType(int(b.rng.integers(1, 20)), int(b.rng.integers(-2, 20))), low=0)
     shift, inv_shift = int(b.rng.integers(0, max(of.width, 2))), int(b.rng.integers(0, 12))
-    op = Softmax(implementation, exp, _offset(b, of), shift, inv, inv_shift)
+    op = Softmax(implementation, exp, _offset(b, of), shift, inv, inv_shift, mask=mask)
     if implementation == "stable":
         own = Builder(np.random.default_rng(exp.data.sum()))  # so that what is drawn after it does not depend on it
         op = replace(op, distinct=bool(own.rng.random() < 0.5))

@@ -2,7 +2,7 @@
 //
 // The reciprocal of a sum s, whose highest possible bit is `top`: s is normalised to m, 2^top <= m < 2^(top + 1), by a
 // shift to the left, `lift`; then 1/s is inv_table[(m - 2^top) >> inv_shift] shifted left by `lift` as well. No sum of
-// softmax_stable and softmax_refined has its highest bit below `least`.
+// the kernels stable and refined has its highest bit below `least`.
 #ifndef KBUILD_SOFTMAX_H
 #define KBUILD_SOFTMAX_H
 
@@ -10,6 +10,20 @@
 #include "table.h"
 
 namespace kbuild {
+
+// Which inputs of a row there are: all of them, or those with a one in a mask, [mask_rows][length], whose rows come
+// again and again. What is not there counts for no maximum and no sum, and its result is zero.
+template <class C, bool MASKED>
+struct There {
+    static bool is(const ap_uint<1>* mask, int row, int i) {
+#pragma HLS INLINE
+        return mask[row % C::mask_rows * C::length + i] != 0;
+    }
+};
+template <class C>
+struct There<C, false> {
+    static bool is(const ap_uint<1>*, int, int) { return true; }
+};
 
 template <class M>
 struct reciprocal {
@@ -81,17 +95,25 @@ void integers(const X x[C::rows * C::length], typename C::integer_t q[C::length]
     for (int i = 0; i < C::length; ++i) q[i] = x[row * C::length + i] * unit<typename C::unit_t>();
 }
 
-// How far each input of a row is below the largest, exactly.
-template <class C, class X>
-void below_largest(const X x[C::rows * C::length], typename C::difference_t difference[C::length], int row) {
+// How far each input of a row is below the largest, exactly; zero where there is none.
+template <class C, bool MASKED, class X>
+void below_largest(const X x[C::rows * C::length], typename C::difference_t difference[C::length], int row,
+                   const ap_uint<1>* mask) {
 #pragma HLS INLINE
     typename C::integer_t q[C::length];
 #pragma HLS ARRAY_PARTITION variable=q complete
     integers<C>(x, q, row);
     typename C::integer_t largest = q[0];
-    for (int i = 1; i < C::length; ++i)
-        if (q[i] > largest) largest = q[i];
-    for (int i = 0; i < C::length; ++i) difference[i] = largest - q[i];
+    bool found = There<C, MASKED>::is(mask, row, 0);
+    for (int i = 1; i < C::length; ++i) {
+        if (!There<C, MASKED>::is(mask, row, i)) continue;
+        if (!found || q[i] > largest) largest = q[i];
+        found = true;
+    }
+    for (int i = 0; i < C::length; ++i) {
+        difference[i] = 0;
+        if (There<C, MASKED>::is(mask, row, i)) difference[i] = largest - q[i];
+    }
 }
 
 // Where the result of an input below the largest is not below the result of that one, one LSB less than it.
@@ -108,20 +130,21 @@ void separate(const typename C::difference_t difference[C::length], const Y& hig
 }
 
 // The largest input is subtracted, exactly, before the table.
-template <class C, class X, class Y>
-void softmax_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
-                    const typename C::exp_t exp_table[C::exp_entries],
-                    const typename C::inv_t inv_table[C::inv_entries]) {
-#pragma HLS PIPELINE
+template <class C, bool MASKED, class X, class Y>
+void stable_rows(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                 const typename C::exp_t exp_table[C::exp_entries], const typename C::inv_t inv_table[C::inv_entries],
+                 const ap_uint<1>* mask) {
+#pragma HLS INLINE
     for (int row = 0; row < C::rows; ++row) {
         typename C::difference_t difference[C::length];
         typename C::exp_t e[C::length];
 #pragma HLS ARRAY_PARTITION variable=difference complete
 #pragma HLS ARRAY_PARTITION variable=e complete
-        below_largest<C>(x, difference, row);
+        below_largest<C, MASKED>(x, difference, row, mask);
         typename C::sum_t sum = 0;
         for (int i = 0; i < C::length; ++i) {
             e[i] = exp_table[entry(difference[i], C::exp_shift, C::exp_entries)];
+            if (!There<C, MASKED>::is(mask, row, i)) e[i] = 0;
             sum += e[i];
         }
         const reciprocal<typename C::inv_t> r = invert<C>(sum, inv_table);
@@ -142,23 +165,23 @@ typename C::exp_t exponential(const typename C::difference_t& difference,
     return high - ((high * exp_low[index & (C::low_entries - 1)]) >> C::low_fraction);
 }
 
-// As softmax_stable, with the precision of far larger tables.
-template <class C, class X, class Y>
-void softmax_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
-                     const typename C::exp_t exp_table[C::exp_entries],
-                     const typename C::low_t exp_low[C::low_entries],
-                     const typename C::inv_t inv_table[C::inv_entries],
-                     const typename C::slope_t inv_slope[C::inv_entries]) {
-#pragma HLS PIPELINE
+// As stable_rows, with the precision of far larger tables.
+template <class C, bool MASKED, class X, class Y>
+void refined_rows(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                  const typename C::exp_t exp_table[C::exp_entries], const typename C::low_t exp_low[C::low_entries],
+                  const typename C::inv_t inv_table[C::inv_entries],
+                  const typename C::slope_t inv_slope[C::inv_entries], const ap_uint<1>* mask) {
+#pragma HLS INLINE
     for (int row = 0; row < C::rows; ++row) {
         typename C::difference_t difference[C::length];
         typename C::numerator_t e[C::length];
 #pragma HLS ARRAY_PARTITION variable=difference complete
 #pragma HLS ARRAY_PARTITION variable=e complete
-        below_largest<C>(x, difference, row);
+        below_largest<C, MASKED>(x, difference, row, mask);
         typename C::sum_t sum = 0;
         for (int i = 0; i < C::length; ++i) {
-            const typename C::exp_t whole = exponential<C>(difference[i], exp_table, exp_low);
+            typename C::exp_t whole = exponential<C>(difference[i], exp_table, exp_low);
+            if (!There<C, MASKED>::is(mask, row, i)) whole = 0;
             sum += whole;
             e[i] = cast<typename C::numerator_t>(whole * unit<typename C::numerator_unit_t>());
         }
@@ -171,11 +194,11 @@ void softmax_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
 }
 
 // The table sees the inputs themselves.
-template <class C, class X, class Y>
-void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
-                     const typename C::exp_t exp_table[C::exp_entries],
-                     const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
-#pragma HLS PIPELINE
+template <class C, bool MASKED, class X, class Y>
+void latency_rows(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                  const typename C::exp_t exp_table[C::exp_entries], const typename C::inv_t inv_table[C::inv_entries],
+                  const typename C::offset_t offset[1], const ap_uint<1>* mask) {
+#pragma HLS INLINE
     for (int row = 0; row < C::rows; ++row) {
         typename C::integer_t q[C::length];
         typename C::exp_t e[C::length];
@@ -186,6 +209,7 @@ void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
         for (int i = 0; i < C::length; ++i) {
             const typename C::difference_t difference = q[i] - offset[0];
             e[i] = exp_table[entry(difference, C::exp_shift, C::exp_entries)];
+            if (!There<C, MASKED>::is(mask, row, i)) e[i] = 0;
             sum += e[i];
         }
         const reciprocal<typename C::inv_t> r = invert<C>(sum, inv_table);
@@ -194,11 +218,11 @@ void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
 }
 
 // 1 / sum over j of exp(x_j - x_i), for every i by itself.
-template <class C, class X, class Y>
-void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
-                    const typename C::exp_t exp_table[C::exp_entries],
-                    const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
-#pragma HLS PIPELINE
+template <class C, bool MASKED, class X, class Y>
+void legacy_rows(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                 const typename C::exp_t exp_table[C::exp_entries], const typename C::inv_t inv_table[C::inv_entries],
+                 const typename C::offset_t offset[1], const ap_uint<1>* mask) {
+#pragma HLS INLINE
     for (int row = 0; row < C::rows; ++row) {
         typename C::integer_t q[C::length];
 #pragma HLS ARRAY_PARTITION variable=q complete
@@ -206,30 +230,125 @@ void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
         for (int i = 0; i < C::length; ++i) {
             typename C::sum_t sum = 0;
             for (int j = 0; j < C::length; ++j) {
+                if (!There<C, MASKED>::is(mask, row, j)) continue;
                 const typename C::difference_t difference = q[j] - q[i] - offset[0];
                 sum += exp_table[entry(difference, C::exp_shift, C::exp_entries)];
             }
-            const typename C::one_t one = 1;
+            const typename C::one_t one = There<C, MASKED>::is(mask, row, i) ? 1 : 0;
             y[row * C::length + i] = scaled<C, Y>(one, invert<C>(sum, inv_table));
         }
     }
 }
 
 // One at the first largest input, zero elsewhere.
-template <class C, class X, class Y>
-void softmax_argmax(const X x[C::rows * C::length], Y y[C::rows * C::length]) {
-#pragma HLS PIPELINE
+template <class C, bool MASKED, class X, class Y>
+void argmax_rows(const X x[C::rows * C::length], Y y[C::rows * C::length], const ap_uint<1>* mask) {
+#pragma HLS INLINE
     for (int row = 0; row < C::rows; ++row) {
-        int first = 0;
+        int first = -1;
         X largest = x[row * C::length];
-        for (int i = 1; i < C::length; ++i) {
-            if (x[row * C::length + i] > largest) {
+        for (int i = 0; i < C::length; ++i) {
+            if (!There<C, MASKED>::is(mask, row, i)) continue;
+            if (first < 0 || x[row * C::length + i] > largest) {
                 largest = x[row * C::length + i];
                 first = i;
             }
         }
         for (int i = 0; i < C::length; ++i) y[row * C::length + i] = i == first ? 1 : 0;
     }
+}
+
+// ---- the kernels: every input counts, or those of a mask
+
+template <class C, class X, class Y>
+void softmax_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                    const typename C::exp_t exp_table[C::exp_entries],
+                    const typename C::inv_t inv_table[C::inv_entries]) {
+#pragma HLS PIPELINE
+    const ap_uint<1> all[1] = {1};
+    stable_rows<C, false>(x, y, exp_table, inv_table, all);
+}
+
+template <class C, class X, class Y>
+void masked_stable(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                   const typename C::exp_t exp_table[C::exp_entries], const typename C::inv_t inv_table[C::inv_entries],
+                   const ap_uint<1> mask[C::mask_rows * C::length]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=mask complete
+    stable_rows<C, true>(x, y, exp_table, inv_table, mask);
+}
+
+template <class C, class X, class Y>
+void softmax_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                     const typename C::exp_t exp_table[C::exp_entries], const typename C::low_t exp_low[C::low_entries],
+                     const typename C::inv_t inv_table[C::inv_entries],
+                     const typename C::slope_t inv_slope[C::inv_entries]) {
+#pragma HLS PIPELINE
+    const ap_uint<1> all[1] = {1};
+    refined_rows<C, false>(x, y, exp_table, exp_low, inv_table, inv_slope, all);
+}
+
+template <class C, class X, class Y>
+void masked_refined(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                    const typename C::exp_t exp_table[C::exp_entries], const typename C::low_t exp_low[C::low_entries],
+                    const typename C::inv_t inv_table[C::inv_entries],
+                    const typename C::slope_t inv_slope[C::inv_entries],
+                    const ap_uint<1> mask[C::mask_rows * C::length]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=mask complete
+    refined_rows<C, true>(x, y, exp_table, exp_low, inv_table, inv_slope, mask);
+}
+
+template <class C, class X, class Y>
+void softmax_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                     const typename C::exp_t exp_table[C::exp_entries],
+                     const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
+#pragma HLS PIPELINE
+    const ap_uint<1> all[1] = {1};
+    latency_rows<C, false>(x, y, exp_table, inv_table, offset, all);
+}
+
+template <class C, class X, class Y>
+void masked_latency(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                    const typename C::exp_t exp_table[C::exp_entries],
+                    const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1],
+                    const ap_uint<1> mask[C::mask_rows * C::length]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=mask complete
+    latency_rows<C, true>(x, y, exp_table, inv_table, offset, mask);
+}
+
+template <class C, class X, class Y>
+void softmax_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                    const typename C::exp_t exp_table[C::exp_entries],
+                    const typename C::inv_t inv_table[C::inv_entries], const typename C::offset_t offset[1]) {
+#pragma HLS PIPELINE
+    const ap_uint<1> all[1] = {1};
+    legacy_rows<C, false>(x, y, exp_table, inv_table, offset, all);
+}
+
+template <class C, class X, class Y>
+void masked_legacy(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                   const typename C::exp_t exp_table[C::exp_entries], const typename C::inv_t inv_table[C::inv_entries],
+                   const typename C::offset_t offset[1], const ap_uint<1> mask[C::mask_rows * C::length]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=mask complete
+    legacy_rows<C, true>(x, y, exp_table, inv_table, offset, mask);
+}
+
+template <class C, class X, class Y>
+void softmax_argmax(const X x[C::rows * C::length], Y y[C::rows * C::length]) {
+#pragma HLS PIPELINE
+    const ap_uint<1> all[1] = {1};
+    argmax_rows<C, false>(x, y, all);
+}
+
+template <class C, class X, class Y>
+void masked_argmax(const X x[C::rows * C::length], Y y[C::rows * C::length],
+                   const ap_uint<1> mask[C::mask_rows * C::length]) {
+#pragma HLS PIPELINE
+#pragma HLS ARRAY_PARTITION variable=mask complete
+    argmax_rows<C, true>(x, y, mask);
 }
 
 }  // namespace kbuild

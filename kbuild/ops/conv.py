@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FixedType, FloatArray, IntArray
+from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray
 from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import accumulate
@@ -125,7 +125,7 @@ class Conv(Contraction):
     def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
         accum = self.infer_type(types)
         floats = float_sums(types[0], self.matrix, self.bias, accum, result, self.groups)
-        if floats is None:
+        if floats is None or result.width > INT64_BITS:
             return partial(self._unfolded, types[0], result)
         by_blas = FloatConv(
             floats, self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups

@@ -16,6 +16,7 @@ from kbuild.ops.casting import cast_into
 from kbuild.ops.lookup import index_of
 
 IMPLEMENTATIONS = ("stable", "latency", "legacy", "argmax")
+ALLOWED = FixedType(1, 1, signed=False)  # the type of a mask
 _COMPOSED = 1 << 18  # exponentials that are worked out beforehand at most
 
 
@@ -45,6 +46,9 @@ class Softmax(Op):
     below one, stand for 1 - exp(-l). The result is the exact product of e, cast to the type `numerator`, and r, cast to
     the type `inverse`, shifted and cast as above. The sum is that of the e before their cast.
 
+    mask: ones and zeros of type ufixed<1,1>, which broadcast to the input along its first axes. Where it is zero there
+    is no input: it counts for no maximum and no sum, and the result is zero. Each row has an input.
+
     distinct (a stable one): an input below the largest gets a result below that of the largest: where it would be
     equal, one LSB less, unless both are zero.
     """
@@ -61,6 +65,7 @@ class Softmax(Op):
     numerator: FixedType | None = None
     inverse: FixedType | None = None
     distinct: bool = False
+    mask: Tensor | None = None
 
     kind: ClassVar[str] = "softmax"
     variables: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "result")
@@ -75,6 +80,14 @@ class Softmax(Op):
             raise ValueError(f"a {self.implementation} softmax is neither refined nor distinct")
         if self.exp_low is not None:
             self._verify_refinement()
+        if self.mask is not None:
+            self._verify_mask(self.mask, shapes[0])
+
+    def _verify_mask(self, mask: Tensor, shape: Shape) -> None:
+        if mask.type != ALLOWED or mask.shape != shape[len(shape) - len(mask.shape) :]:
+            raise ValueError(f"the mask has shape {mask.shape} and type {mask.type}, not ones and zeros for {shape}")
+        if not mask.data.any(axis=-1).all():
+            raise ValueError("the mask leaves a row without an input")
 
     def _verify_refinement(self) -> None:
         low, slope, _, _ = self.refinement()
@@ -133,7 +146,7 @@ class Softmax(Op):
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
     ) -> IntArray:
-        x = inputs[0]
+        x = self._masked(inputs[0])
         if self.implementation == "argmax":
             hot = np.zeros(x.shape, np.int64)
             np.put_along_axis(hot, x.argmax(axis=-1)[..., np.newaxis], 1, axis=-1)
@@ -145,16 +158,30 @@ class Softmax(Op):
         if self.implementation == "legacy":
             difference = x[..., np.newaxis, :] - x[..., :, np.newaxis]
             e = exp_table.data[index_of(difference, self.exp_offset, self.exp_shift, size)]
-            total, e, fraction = e.sum(axis=-1), np.ones((), np.int64), 0
+            allowed = 1 if self.mask is None else self.mask.data[..., np.newaxis, :]
+            total, e, fraction = (e * allowed).sum(axis=-1), self._allowed(np.ones(x.shape, np.int64)), 0
         else:
-            e = exp_table.data[index_of(x, self.exp_offset, self.exp_shift, size)]
+            e = self._allowed(exp_table.data[index_of(x, self.exp_offset, self.exp_shift, size)])
             total = e.sum(axis=-1, keepdims=True)
         inverse, lift = self._reciprocal(total, x.shape[-1])
         return self._scaled(e, fraction, inverse, lift, result, overflow)
 
+    def _allowed(self, values: IntArray) -> IntArray:
+        """The values, zeros where the mask is."""
+        return values if self.mask is None else values * self.mask.data
+
+    def _masked(self, x: IntArray) -> IntArray:
+        """x, with the least input of its row, or what comes before it, where there is none."""
+        if self.mask is None:
+            return x
+        allowed = self.mask.data != 0
+        least = np.where(allowed, x, x.max(axis=-1, keepdims=True)).min(axis=-1, keepdims=True)
+        return np.where(allowed, x, least - (self.implementation == "argmax"))
+
     def _stable(self, x: IntArray, result: FixedType, overflow: OverflowCount) -> IntArray:
-        difference = x.max(axis=-1, keepdims=True) - x
+        difference = self._allowed(x.max(axis=-1, keepdims=True) - x)
         e, factor, most = self._exponentials(difference)
+        e, factor = self._allowed(e), self._allowed(factor)
         inverse, lift = self._reciprocal(e.sum(axis=-1, keepdims=True), x.shape[-1])
         fraction = (self.numerator or self.exponential().fixed()).fraction
         y = self._scaled(factor, fraction, inverse, lift, result, overflow)
@@ -218,6 +245,8 @@ class Softmax(Op):
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         x = inputs[0]
+        if self.mask is not None:
+            x = np.where(self.mask.data != 0, x, -np.inf)
         if self.implementation == "argmax":
             hot = np.zeros(x.shape)
             np.put_along_axis(hot, x.argmax(axis=-1)[..., np.newaxis], 1.0, axis=-1)
@@ -226,4 +255,6 @@ class Softmax(Op):
         return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
-        return Interval(np.zeros(inputs[0].low.shape), np.ones(inputs[0].low.shape))
+        shape = inputs[0].low.shape
+        high = np.ones(shape) if self.mask is None else np.broadcast_to(self.mask.floats(), shape).copy()
+        return Interval(np.zeros(shape), high)

@@ -75,8 +75,6 @@ def _convolution_problems(op: Conv, settings: LayerSettings, name: str) -> list[
     """Settings of convolutions that no kernel honours."""
     reuse = settings.reuse_factor.value
     wanted: list[tuple[Setting[int] | Setting[str] | Setting[str | None], bool, str]] = [
-        (settings.conv_implementation, op.encoded and len(op.kernel) > 2,
-         "streamed convolutions over three axes hold the whole value; write LineBuffer"),
         (settings.conv_implementation, op.encoded and max(op.kernel) > MOST_ENCODED,
          f"encoded windows are of at most {MOST_ENCODED} places along an axis; write LineBuffer"),
         (settings.implementation, settings.implementation.value not in (None, "im2col"),

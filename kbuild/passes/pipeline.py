@@ -13,6 +13,7 @@ from kbuild.passes import (
     fold_batchnorm,
     fold_constants,
     fold_thresholds,
+    masked_softmax,
     repeat_steps,
     resolve_precision,
     resolve_strategy,
@@ -23,6 +24,7 @@ Pass = Callable[[Graph, Context], Graph]
 
 PIPELINE: tuple[Pass, ...] = (
     repeat_steps.run,
+    masked_softmax.run,
     drop_identity.run,
     fold_constants.run,
     resolve_strategy.run,

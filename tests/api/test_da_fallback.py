@@ -34,7 +34,7 @@ def exact(model: Any, backend: str, io_type: str = "io_parallel") -> kbuild.mode
     return hls
 
 
-@pytest.mark.parametrize("kind", ["QDenseT", "QConvT1D", "QConv3D"])
+@pytest.mark.parametrize("kind", ["QDenseT", "QConvT1D", "QConvT2D"])
 def test_layers_of_hgq2_that_have_no_handler(kind: str) -> None:
     hgq = pytest.importorskip("hgq", reason="HGQ2 is not installed here; make keras runs this with it")
     keras = pytest.importorskip("keras")
@@ -42,7 +42,7 @@ def test_layers_of_hgq2_that_have_no_handler(kind: str) -> None:
     make, shape = {
         "QDenseT": (lambda: hgq.layers.QDenseT(2, n_hl=1, d_hl=4, name="own"), (3,)),
         "QConvT1D": (lambda: hgq.layers.QConvT1D(2, 2, n_hl=1, d_hl=4, name="own"), (4, 2)),
-        "QConv3D": (lambda: hgq.layers.QConv3D(2, 2, name="own"), (2, 3, 2, 1)),
+        "QConvT2D": (lambda: hgq.layers.QConvT2D(2, 2, n_hl=1, d_hl=4, name="own"), (2, 3, 1)),
     }[kind]
     model = keras.Sequential([keras.Input(shape), make()])
     hls = exact(model, "Yosys" if kind == "QDenseT" else "Vitis", "io_stream" if kind == "QConvT1D" else "io_parallel")

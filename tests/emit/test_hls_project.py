@@ -281,9 +281,9 @@ def test_broadcast_is_that_of_numpy() -> None:
 
 
 def test_too_many_axes_are_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="size has 4 axes; the HLS kernels loop over 3"):
+    with pytest.raises(UnsupportedModel, match="its size has 4 axes, and the HLS kernels loop over 3"):
         windows_per_axis(size=(1, 1, 1, 1))
-    with pytest.raises(UnsupportedModel, match="factor has 5 axes; the HLS kernels loop over 4"):
+    with pytest.raises(UnsupportedModel, match="its factor has 5 axes, and the HLS kernels loop over 4"):
         moved(factor=(1, 1, 1, 1, 2))
 
 

@@ -89,7 +89,7 @@ def check(cases: Sequence[Case], folder: Path, seed: int = 1, vendor: Path | Non
             assert case.kernel.call.config.integers["fifo_depth"] == max(kernels.inner_peak, LEAST), told
 
 
-SEEDS = [(3, NARROW, KINDS), (1003, ANY, KINDS), (1, NARROW, ("conv",))]
+SEEDS = [(3, NARROW, KINDS), (1003, ANY, KINDS), (1, NARROW, ("conv",)), (5, NARROW, ("pool", "repeat", "conv"))]
 CASES = 32
 
 
@@ -122,14 +122,18 @@ def test_the_random_kernels_have_everything() -> None:
     for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups],
                   lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip
         assert {max(drawn(op)) > 1 for op, _ in convs} == {True, False}
-    assert {len(op.kernel) for op, _ in convs} == {1, 2}
+    assert {len(op.kernel) for op, _ in convs} == {1, 2, 3}
     at_once = [(op.encoded, op.parallelization_factor > 1, max(op.input_dilation) > 1) for op, _ in convs]
     assert {*at_once} == {*itertools.product((True, False), repeat=3)}
     integers_of = [case.kernel.call.config.integers for op, case in convs if not op.encoded]
-    assert any(i["lines"] > 1 and i["spread0"] > 1 for i in integers_of)  # rows of zeros between those in memory
-    assert any(i["first0"] < 0 or i["first1"] < 0 for i in integers_of)  # windows that end before the input begins
+    assert any(i["lines"] > 1 and i["spread1"] > 1 for i in integers_of)  # rows of zeros between those in memory
+    assert any(i["kept"] > 1 for i in integers_of) and any(i["kept"] > 0 and i["spread0"] > 1 for i in integers_of)
+    # windows that end before the input begins
+    assert all(any(i[f"first{n}"] < 0 for i in integers_of) for n in range(3))
     larger = [np.subtract(op.kernel, case.inputs[0].shape[:-1]).max() > 0 for op, case in convs]
     assert set(larger) == {True, False}  # than the input
+    repeats = [case.kernel.call.config.integers for case in cases if case.kernel.call.kernel == "stream_repeat_rows"]
+    assert {i["row_distance"] > 0 for i in repeats} == {True, False}  # planes in memory, and rows
     pools = [case for case in cases if isinstance(case.node.op, Pool)]
     assert any("count" in c.kernel.call.config.integers and not c.kernel.call.config.integers["count"] for c in pools)
 

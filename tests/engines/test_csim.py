@@ -120,6 +120,7 @@ def test_the_random_graphs_have_everything() -> None:
              for node in graph]
     assert {node.op.kind for _, node in nodes} == {*MAKERS, "input"}
     assert {node.op.implementation for _, node in nodes if isinstance(node.op, Softmax)} == set(IMPLEMENTATIONS)
+    assert {node.op.mask is None for _, node in nodes if isinstance(node.op, Softmax)} == {True, False}
     assert {node.op.operation for _, node in nodes if isinstance(node.op, Merge)} == set(KINDS)
     assert {node.op.strategy for _, node in nodes if isinstance(node.op, Dense)} == {*STRATEGIES}
     assert any(isinstance(node.op, Merge) and len(node.inputs) > 2 for _, node in nodes)

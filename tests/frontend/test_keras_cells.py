@@ -190,7 +190,6 @@ def test_quantizers_that_are_refused(values: Mapping[str, object], words: str) -
         ("hgq>QMultiHeadAttentionT", "use hgq's QMultiHeadAttention"),
         ("hgq>QSALTAttention", "use hgq's QMultiHeadAttention or QLinformerAttention"),
         ("hgq>QLIF", "use hgq's QSimpleRNN or QGRU"),
-        ("hgq>QConv3D", "use a layer of one or two"),
     ],
 )
 def test_classes_that_are_refused_say_what_to_use(class_name: str, words: str) -> None:

@@ -21,6 +21,7 @@ from kbuild.ir import Graph
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
+from kbuild.ops.softmax import Softmax
 
 Config = dict[str, Any]
 
@@ -109,8 +110,13 @@ ALL, ELLIPSIS = piece(), {"class_name": "__ellipsis__", "config": {}}
         (function("Dot", "f", X, Z), "is a product with something else than one constant matrix"),
         (function("Einsum", "f", X, Z, subscripts="ij,ij->i"), "an operand of shape"),
         (function("Einsum", "f", X, Z, subscripts="bij,kij->bk"), "does not keep the batch as the first axis"),
+        (function("Einsum", "f", X, subscripts="bii->bi"), "does more than to sum over axes and to change their order"),
         (function("Einsum", "f", X, Z, subscripts="bij,bij"), "is not of one or two operands with letters"),
-        (function("Where", "f", X, X, Z), "this function of keras.ops in the graph is not supported"),
+        (function("Where", "f", X, X, Z), "chooses by a value that the model computes; only a constant may choose"),
+        (function("Where", "f", True, 1.0, 2.0), "has no tensor to choose from"),
+        (function("Where", "f", [[True], [False]], X, 2.0), r"chooses at \(2, 1\) places of a tensor of shape"),
+        (function("Where", "f", [[[True]], [[False]]], X, 2.0), "has an axis for the batch"),
+        (function("Softplus2", "f", X), "this function of keras.ops in the graph is not supported"),
         (function("Relu", "f", X, Z), "is called with more than 1 operands"),
     ],
 )  # fmt: skip
@@ -135,8 +141,24 @@ def test_functions_that_only_compute_masks_are_left_out() -> None:
     with pytest.raises(UnsupportedModel, match=r"\(BatchNormalization\): the weight moving_variance is missing"):
         read(*config)
     norm["class_name"] = "Softmax"
-    with pytest.raises(UnsupportedModel, match="is called with mask; masking is not supported"):
+    with pytest.raises(UnsupportedModel, match="is called with mask; a mask that the model computes is not supported"):
         read(*config)
+
+
+def test_letters_of_one_operand_are_summed_over_before_the_product() -> None:
+    for equation, kinds in {
+        "bij,bkj->bk": ["reduce", "einsum"],
+        "bij,bkj->bi": ["reduce", "einsum"],
+        "bij,bkj->bik": ["einsum"],
+        "bij,bkl->bil": ["reduce", "reduce", "einsum"],
+    }.items():
+        graph = read(function("Einsum", "f", X, Z, subscripts=equation))
+        assert [node.op.kind for node in graph if node.op.kind != "input"] == kinds
+        rng = np.random.default_rng(0)
+        values = {name: rng.normal(size=(2, 4, 3)) for name in ("x", "z")}
+        assert np.allclose(run_float(graph, values)[graph.outputs[0]], np.einsum(equation, values["x"], values["z"]))
+    graph = read(function("Einsum", "f", X, subscripts="bij->bj"))
+    assert np.allclose(run_float(graph, values)[graph.outputs[0]], values["x"].sum(axis=1))
 
 
 # ---- masks -------------------------------------------------------------------------------------------------------
@@ -216,8 +238,14 @@ HEADS: Config = {"num_heads": 2, "key_dim": 4}
 @pytest.mark.parametrize(
     ("class_name", "config", "arguments", "sentence"),
     [
-        ("MultiHeadAttention", HEADS, {"use_causal_mask": True}, "is called with use_causal_mask; masking is not"),
-        ("MultiHeadAttention", HEADS, {"attention_mask": [[1]]}, "is called with attention_mask; masking is not"),
+        ("MultiHeadAttention", HEADS, {"attention_mask": tensor("x")}, "a mask that the model computes is not"),
+        ("MultiHeadAttention", HEADS, {"attention_mask": [[1] * 4] * 5}, r"its mask of shape \(5, 4\) is not one for"),
+        ("MultiHeadAttention", HEADS, {"attention_mask": [[[1]], [[0]]]}, r"its mask of shape \(2, 1, 1\)"),
+        ("MultiHeadAttention", HEADS, {"attention_mask": [[0.5]]}, "its mask has numbers that are neither 0 nor 1"),
+        ("MultiHeadAttention", HEADS, {"attention_mask": [[0]]}, "its mask leaves a row without an input"),
+        ("MultiHeadAttention", HEADS, {"value_mask": tensor("x")}, "is called with value_mask; masking is not"),
+        ("Attention", {}, {"mask": [None, tensor("x")]}, "is called with mask; masking is not supported"),
+        ("hgq>QMultiHeadAttention", HEADS, {"use_causal_mask": True}, "is called with use_causal_mask, which is not"),
         ("MultiHeadAttention", {**HEADS, "use_gate": True}, {}, "use_gate is True, which is not supported; leave it"),
         ("MultiHeadAttention", {**HEADS, "sliding_window": 3}, {}, "sliding_window is 3, which is not supported"),
         ("MultiHeadAttention", {**HEADS, "attention_axes": [2]}, {}, r"attention_axes are \[2\]; they are axes"),
@@ -225,13 +253,45 @@ HEADS: Config = {"num_heads": 2, "key_dim": 4}
         ("MultiHeadAttention", {**HEADS, "key_dim": 3}, {}, r"the weight query_dense/kernel has shape \(3, 2, 4\)"),
         ("GroupQueryAttention", {"num_query_heads": 3, "num_key_value_heads": 2, "head_dim": 4}, {}, "has 3 heads"),
         ("Attention", {"score_mode": "sum"}, {}, 'score_mode is "sum"; there are dot and concat'),
-        ("Attention", {"causal": True}, {}, "causal is True, which is not supported"),
         ("AdditiveAttention", {"use_scale": True}, {}, "the weight scale is missing"),
     ],
 )  # fmt: skip
 def test_refused_attention(class_name: str, config: Config, arguments: Config, sentence: str) -> None:
     with pytest.raises(UnsupportedModel, match=sentence):
         attention(class_name, config, arguments)
+
+
+def test_masks_of_attention() -> None:
+    """What is masked out has no weight; the mask is one for all heads, or for each."""
+    lower = np.tri(5, dtype=int)
+    for class_name, config, arguments in (
+        ("MultiHeadAttention", HEADS, {"use_causal_mask": True}),
+        ("MultiHeadAttention", HEADS, {"attention_mask": lower[None].tolist()}),
+        ("MultiHeadAttention", HEADS, {"attention_mask": np.tri(5, k=2).tolist(), "use_causal_mask": True}),
+        ("Attention", {}, {"use_causal_mask": True}),
+        ("Attention", {"causal": True}, {}),
+    ):
+        (softmax,) = (node.op for node in attention(class_name, config, arguments) if isinstance(node.op, Softmax))
+        assert softmax.mask is not None and np.array_equal(softmax.mask.data, lower)
+    each = np.stack([lower, np.ones_like(lower)])
+    (softmax,) = (
+        node.op for node in attention("MultiHeadAttention", HEADS, {"attention_mask": each[None].tolist()})
+        if isinstance(node.op, Softmax)
+    )  # fmt: skip
+    assert softmax.mask is not None and np.array_equal(softmax.mask.data, each)
+    graph = attention("MultiHeadAttention", HEADS, {"attention_mask": [[1]]})
+    assert all(node.op.mask is None for node in graph if isinstance(node.op, Softmax))
+
+
+def test_a_causal_mask_is_over_the_first_axis() -> None:
+    source = LayerSpec("x", "InputLayer", {"batch_shape": [None, 2, 5, 3]})
+    call = Call((TensorRef("x"),) * 2, {"use_causal_mask": True})
+    shapes = {part: (3, 2, 4) for part in ("query", "key", "value")}
+    weights = {f"{part}_dense/kernel": np.ones(shape) for part, shape in shapes.items()}
+    layer = LayerSpec("l", "MultiHeadAttention", {**HEADS, "use_bias": False}, (call,), weights)
+    model = ModelSpec("m", (source, layer), ("x",), (TensorRef("l"),))
+    with pytest.raises(UnsupportedModel, match="which is supported over the first axis alone"):
+        build_graph(model, "m")
 
 
 def test_the_scale_of_scores_is_in_the_weights_of_the_query() -> None:

@@ -171,8 +171,8 @@ CONV: dict[str, object] = {"filters": 2, "kernel_size": [2, 2], "use_bias": Fals
 @pytest.mark.parametrize(
     ("layer", "config", "sentence"),
     [
-        ("Conv3D", {}, "three spatial axes are not supported"),
-        ("AveragePooling3D", {}, "three spatial axes are not supported"),
+        ("MaxPooling3D", {}, "it needs 4 axes beside the batch"),
+        ("UpSampling3D", {}, "it needs 4 axes beside the batch"),
         ("Conv2D", {**CONV, "padding": "causal"}, "padding is 'causal'"),
         ("Conv2D", {**CONV, "groups": 3}, "groups is 3, which does not divide"),
         ("Conv2D", {**CONV, "kernel_size": [9, 2]}, "the weight kernel has shape"),

@@ -85,3 +85,15 @@ def test_equal_to_whole_windows(monkeypatch: pytest.MonkeyPatch, few_terms: int)
         monkeypatch.setattr(floatconv, "BLOCK", whole)
     assert taken > 150
     assert len(kinds) == 8
+
+
+def test_results_that_no_word_holds() -> None:
+    """An accumulator that wraps, cast to a type of more bits than int64 has."""
+    x, of, result = FixedType(8, 4), FixedType(8, 4), FixedType(90, 10)
+    rng = np.random.default_rng(0)
+    weight = Tensor(rng.integers(of.min, of.max + 1, (2, 1, 2)), of)
+    op = Conv(weight, None, FixedType(6, 2), strides=(1,), padding=((0, 0),), dilation=(1,), input_dilation=(1,))
+    values = rng.integers(x.min, x.max + 1, (3, 5, 1))
+    y = op.eval([values], [x], result, OverflowCount())
+    narrow = op.eval([values], [x], FixedType(6, 2), OverflowCount())
+    assert y.dtype == object and (y == narrow.astype(object) << (result.fraction - 4)).all()

@@ -110,8 +110,8 @@ def test_windows_of_streams(tmp_path: Path) -> None:
     assert refused_design(tmp_path, text, images((32,))) == [
         f"{where} (Conv1D): encoded windows are of at most 31 places along an axis; write LineBuffer"
     ]
-    assert refused_design(tmp_path, text, images((2, 1, 3))) == [
-        f"{where} (Conv3D): streamed convolutions over three axes hold the whole value; write LineBuffer"
+    assert refused_design(tmp_path, text, images((2, 32, 3))) == [
+        f"{where} (Conv3D): encoded windows are of at most 31 places along an axis; write LineBuffer"
     ]
 
 

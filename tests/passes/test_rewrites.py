@@ -13,8 +13,10 @@ from kbuild.errors import RecipeError
 from kbuild.ir import Graph, verify
 from kbuild.ir.text import parse, tensors, to_text
 from kbuild.ops import op_class
+from kbuild.ops.affine import Affine
 from kbuild.ops.multipliers import legal_reuse_factors
-from kbuild.passes import dead_code, drop_identity, fold_batchnorm, fold_constants, resolve_strategy
+from kbuild.ops.softmax import Softmax
+from kbuild.passes import dead_code, drop_identity, fold_batchnorm, fold_constants, masked_softmax, resolve_strategy
 from kbuild.passes.context import Context, layer_infos
 
 BN = """
@@ -260,3 +262,41 @@ def test_spatial_layers_that_change_nothing_are_dropped() -> None:
             }}
             """
         same(drop_identity.run(graph_of(kept), Context()), kept)
+
+
+SCORES = """
+    graph "g" {
+      %%x = input() {shape = (2, 3)} : float[2,3] @ "x" "InputLayer"
+      %%m = affine(%%x)
+        {scale = tensor float[1,1] (1.0), bias = tensor float[%s] (%s)} : float[2,3] @ "m" "Add"
+      %%s = softmax(%%m) {implementation = "stable"} : float[2,3] @ "s" "Softmax"
+      return %%s%s
+    }
+"""
+
+
+def masked(shape: str, values: str, also: str = "") -> Graph:
+    return masked_softmax.run(graph_of(SCORES % (shape, values, also)), Context())
+
+
+def test_large_negative_constants_before_a_softmax_are_its_mask() -> None:
+    graph = masked("2,3", "0.0, -1e9, 0.0, 0.0, 0.0, -1e4")
+    op = graph["s"].op
+    assert isinstance(op, Softmax) and op.mask is not None and op.mask.data.tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert graph["m"].op.kind == "identity"
+    op, shift = (masked("1,3", "2.0, -1e9, 0.0")[name].op for name in ("s", "m"))
+    assert isinstance(op, Softmax) and op.mask is not None and op.mask.data.tolist() == [1, 0, 1]
+    assert isinstance(shift, Affine) and shift.bias.floats().tolist() == [[2.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "values", "also"),
+    [
+        ("1,3", "0.0, -9999.0, 0.0", ""),  # a score may be as large
+        ("2,1", "0.0, -1e9", ""),  # a row would have nothing
+        ("1,3", "0.0, -1e9, 0.0", ", %m"),  # somebody else reads it
+    ],
+)
+def test_other_constants_stay_where_they_are(shape: str, values: str, also: str) -> None:
+    graph = masked(shape, values, also)
+    assert graph == graph_of(SCORES % (shape, values, also))

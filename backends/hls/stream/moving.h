@@ -35,23 +35,23 @@ void stream_pad(hls::stream<X>& x, hls::stream<Y>& y) {
     }
 }
 
-// The elements of x `factor2` times in a row each.
+// The elements of x `factor3` times in a row each.
 template <class C, class X, class Y>
 Y stream_widened(const X& packet) {
 #pragma HLS INLINE
     Y result;
     for (int c = 0; c < X::size; ++c) {
-        for (int i = 0; i < C::factor2; ++i) result[c * C::factor2 + i] = cast<typename Y::value_type>(packet[c]);
+        for (int i = 0; i < C::factor3; ++i) result[c * C::factor3 + i] = cast<typename Y::value_type>(packet[c]);
     }
     return result;
 }
 
-// Each packet `factor1` times in a row.
+// Each packet `factor2` times in a row.
 template <class C, class X, class Y>
 void stream_repeat(hls::stream<X>& x, hls::stream<Y>& y) {
     Y result;
-    for (int i = 0; i < C::size1; ++i) {
-        for (int again = 0; again < C::factor1; ++again) {
+    for (int i = 0; i < C::size2; ++i) {
+        for (int again = 0; again < C::factor2; ++again) {
 #pragma HLS PIPELINE II=1
             if (again == 0) result = stream_widened<C, X, Y>(x.read());
             y.write(result);
@@ -59,24 +59,31 @@ void stream_repeat(hls::stream<X>& x, hls::stream<Y>& y) {
     }
 }
 
-// Each row `factor0` times, each packet of it `factor1` times.
+// Each plane `factor0` times, each row of it `factor1` times, each packet of that `factor2` times. A row is in memory,
+// or, where planes are repeated, a plane, whose rows lie `row_distance` apart.
 template <class C, class X, class Y>
 void stream_repeat_rows(hls::stream<X>& x, hls::stream<Y>& y) {
-    typename X::value_type row[C::size1][X::size];
-#pragma HLS ARRAY_RESHAPE variable=row complete dim=2
+    typename X::value_type held[C::held][X::size];
+#pragma HLS ARRAY_RESHAPE variable=held complete dim=2
     X packet;
     for (int i0 = 0; i0 < C::size0; ++i0) {
         for (int again0 = 0; again0 < C::factor0; ++again0) {
             for (int i1 = 0; i1 < C::size1; ++i1) {
                 for (int again1 = 0; again1 < C::factor1; ++again1) {
+                    for (int i2 = 0; i2 < C::size2; ++i2) {
+                        for (int again2 = 0; again2 < C::factor2; ++again2) {
 #pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=row inter RAW distance=C::size1 true
-                    if (again0 == 0 && again1 == 0) packet = x.read();
-                    for (int c = 0; c < X::size; ++c) {
-                        if (again0 == 0 && again1 == 0) row[i1][c] = packet[c];
-                        if (again0 > 0 && again1 == 0) packet[c] = row[i1][c];
+#pragma HLS DEPENDENCE variable=held inter RAW distance=C::size2 true
+                            const bool fresh = again0 == 0 && again1 == 0;
+                            const int place = i1 * C::row_distance + i2;
+                            if (fresh && again2 == 0) packet = x.read();
+                            for (int c = 0; c < X::size; ++c) {
+                                if (fresh && again2 == 0) held[place][c] = packet[c];
+                                if (!fresh && again2 == 0) packet[c] = held[place][c];
+                            }
+                            y.write(stream_widened<C, X, Y>(packet));
+                        }
                     }
-                    y.write(stream_widened<C, X, Y>(packet));
                 }
             }
         }

@@ -253,7 +253,8 @@ def _per_axis(axes: int, values: Mapping[str, Sequence[int]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, given in values.items():
         if len(given) > axes:
-            raise UnsupportedModel(f"{name} has {len(given)} axes; the HLS kernels loop over {axes}")
+            raise UnsupportedModel(f"its {name} has {len(given)} axes, and the HLS kernels loop over {axes}; join some "
+                                   "of them by a Reshape before it")
         neutral = 0 if name in ("low", "a") else 1
         found |= {f"{name}{i}": n for i, n in enumerate([*[neutral] * (axes - len(given)), *given])}
     return found

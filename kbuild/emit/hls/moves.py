@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kbuild.ops.pad import Pad
     from kbuild.ops.repeat import Repeat
     from kbuild.ops.transpose import Transpose
+    from kbuild.ops.windows import Pairs
 
 UNROLLED = 4096  # elements of a loop that the tools unroll
 
@@ -69,15 +70,39 @@ def in_order(shape: Sequence[int], axes: Sequence[int]) -> bool:
 
 
 def repeat(node: Node, op: Repeat, inputs: Sequence[Node]) -> Step:
-    """Every axis by itself."""
-    return _move("repeat", node, inputs[0],
-                 moved(size=node.shape, a=row_major(inputs[0].shape), factor=op.factors))
+    """Neighbouring axes that are not repeated are one axis of the loops."""
+    sizes: list[int] = []
+    factors: list[int] = []
+    for size, factor in zip(inputs[0].shape, op.factors, strict=True):
+        if sizes and factor == factors[-1] == 1:
+            sizes[-1] *= size
+        else:
+            sizes.append(size)
+            factors.append(factor)
+    made = [size * factor for size, factor in zip(sizes, factors, strict=True)]
+    return _move("repeat", node, inputs[0], moved(size=made, a=row_major(sizes), factor=factors))
 
 
 def pad(node: Node, op: Pad, inputs: Sequence[Node]) -> Step:
-    """Every axis by itself; `low` is negative where elements are cropped."""
-    low = tuple(low for low, _ in op.padding)
-    return _move("pad", node, inputs[0], {**moved(size=node.shape, low=low), **moved(**{"from": inputs[0].shape})})
+    """`low` is negative where elements are cropped."""
+    sizes, padding = joined(inputs[0].shape, op.padding)
+    made = [size + low + high for size, (low, high) in zip(sizes, padding, strict=True)]
+    low = [low for low, _ in padding]
+    return _move("pad", node, inputs[0], {**moved(size=made, low=low), **moved(**{"from": sizes})})
+
+
+def joined(shape: Sequence[int], padding: Pairs) -> tuple[list[int], list[tuple[int, int]]]:
+    """The same padding of fewer axes: one that has none is joined to the axis before it."""
+    sizes: list[int] = []
+    pairs: list[tuple[int, int]] = []
+    for size, (low, high) in zip(shape, padding, strict=True):
+        if sizes and not (low or high):
+            sizes[-1] *= size
+            pairs[-1] = pairs[-1][0] * size, pairs[-1][1] * size
+        else:
+            sizes.append(size)
+            pairs.append((low, high))
+    return sizes, pairs
 
 
 def _move(kernel: str, node: Node, x: Node, loops: dict[str, int]) -> Step:

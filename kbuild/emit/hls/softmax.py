@@ -22,15 +22,15 @@ from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
 from kbuild.ops.softmax import Softmax
 
+Parts = tuple[dict[str, int], dict[str, str], tuple[Constant, ...]]  # integers, types and constants of a kernel
+
 
 def softmax(node: Node, op: Softmax, inputs: Sequence[Node]) -> Step:
-    """One kernel for each implementation, and one for a refined one."""
+    """One kernel for each implementation, and one for a refined one; each of them with a mask, too."""
     x, length = inputs[0].fixed(), node.shape[-1]
     integers = {"rows": elements(node.shape[:-1]), "length": length}
-    source, result = (value_name(inputs[0].name),), value_name(node.name)
     if op.implementation == "argmax":
-        config = Config(config_name(node.name), integers, {})
-        return Step("softmax.h", (Call("softmax_argmax", config, source, result),))
+        return _call(node, op, inputs[0], op.implementation, (integers, {}, ()))
     if op.exponential().bounds()[0] < 0:
         raise ValueError(f"{node.name}: an exponential in a softmax table is negative")
     offset = Constant(f"offset_{node.name}", scalar(op.exp_offset), integer=True)
@@ -42,12 +42,19 @@ def softmax(node: Node, op: Softmax, inputs: Sequence[Node]) -> Step:
              "mantissa_t": integer_type(top + 1, signed=False), "lsb_t": unit_type(-node.fixed().fraction)}
     made = _refined(node.name, op, top) if op.exp_low is not None else _single(node.name, op, top, offset)
     kernel = "refined" if op.exp_low is not None else op.implementation
-    config = Config(config_name(node.name), integers | made[0], types | made[1])
-    call = Call(f"softmax_{kernel}", config, source, result, tuple(c.name for c in made[2]))
-    return Step("softmax.h", (call,), made[2])
+    return _call(node, op, inputs[0], kernel, (integers | made[0], types | made[1], made[2]))
 
 
-Parts = tuple[dict[str, int], dict[str, str], tuple[Constant, ...]]  # integers, types and constants of a kernel
+def _call(node: Node, op: Softmax, x: Node, kernel: str, parts: Parts) -> Step:
+    integers, types, constants = parts
+    if op.mask is not None:
+        mask = Constant(f"mask_{node.name}", op.mask, integer=True)
+        integers = integers | {"mask_rows": elements(op.mask.shape[:-1])}
+        constants = (*constants, mask)
+    config = Config(config_name(node.name), integers, types)
+    call = Call(f"{'softmax' if op.mask is None else 'masked'}_{kernel}", config, (value_name(x.name),),
+                value_name(node.name), tuple(c.name for c in constants))  # fmt: skip
+    return Step("softmax.h", (call,), constants)
 
 
 def _single(name: str, op: Softmax, top: int, offset: Constant) -> Parts:

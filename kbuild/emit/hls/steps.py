@@ -25,6 +25,7 @@ from kbuild.emit.hls.lookup import lookup
 from kbuild.emit.hls.moves import gather, interpolate, pad, repeat, transpose
 from kbuild.emit.hls.reductions import mean, pool, reduce
 from kbuild.emit.hls.softmax import softmax
+from kbuild.errors import UnsupportedModel
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.merge import Merge
 
@@ -56,7 +57,10 @@ def step(node: Node, inputs: Sequence[Node]) -> Step:
 
         return custom(node, inputs)
     make: Any = STEPS[node.op.kind]
-    made: Step = make(node, node.op, inputs)
+    try:
+        made: Step = make(node, node.op, inputs)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"layer {node.layer.name} ({node.layer.class_name}): {error}") from error
     return made
 
 

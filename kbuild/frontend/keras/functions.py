@@ -85,12 +85,14 @@ _FUNCTIONS: dict[str, _Function] = {
     "stop_gradient": _Function("StopGradient", ("input",)),
     "tile": _Function("Tile", ("input",), {"multiples": "repeats"}),
     "transpose": _Function("Transpose", ("a",), {"perm": "axes"}),
+    "where": _Function("Where", ("condition", "x", "y")),
     "unstack": _Function("Unstack", ("value",), _AXIS, {"axis": 0}),
 }
 _ALIASES = {
     f"compat.v1.{name}": name for name in ("gather", "pad", "transpose", "squeeze", "expand_dims", "concat", "reshape")
 }
 _ALIASES |= {f"keras.activations.{name}": f"nn.{name}" for name in ("relu", "gelu", "elu", "selu", "softmax", "silu")}
+_ALIASES["compat.v1.where_v2"] = "where"
 _ALIASES |= {f"nn.{name}": f"math.{name}" for name in ("sigmoid", "tanh", "softplus")}
 _IGNORED = {"validate_indices": None, "batch_dims": 0, "conjugate": False, "data_format": None}
 

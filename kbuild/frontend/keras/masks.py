@@ -20,7 +20,7 @@ _READERS = (
 # Layers after which there is no mask: in Keras they do not support one.
 _ENDS = (
     r"ops\..*|TFOpLambda|SlicingOpLambda|Flatten|Reshape|Permute|RepeatVector|Embedding|(hgq>Q)?EinsumDense|"
-    r".*Conv(olution)?[12]D.*|.*Pool(ing)?[12]D|(UpSampling|ZeroPadding|Cropping)[12]D"
+    r".*Conv(olution)?[123]D.*|.*Pool(ing)?[123]D|(UpSampling|ZeroPadding|Cropping)[123]D"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from kbuild.errors import UnsupportedModel
-from kbuild.frontend.keras.calls import FUNCTIONS
+from kbuild.frontend.keras.calls import FUNCTIONS, has_tensor
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.functions import function_name
 from kbuild.frontend.keras.layers import handler_of
@@ -36,31 +36,15 @@ _REMEDIES = {
     "TensorFlowOpLayer": "a TensorFlow function in the graph; write it as a Keras layer such as Add or Activation",
     "TFSMLayer": f"{_CODE}; write it with Keras layers",
     "TorchModuleWrapper": f"{_CODE}; write it with Keras layers",
-    **{
-        name: "three spatial axes are not supported; use a layer of one or two"
-        for name in (
-            "Conv3D",
-            "Conv3DTranspose",
-            "Convolution3D",
-            "Convolution3DTranspose",
-            "MaxPooling3D",
-            "AveragePooling3D",
-            "GlobalMaxPooling3D",
-            "GlobalAveragePooling3D",
-            "ZeroPadding3D",
-            "Cropping3D",
-            "UpSampling3D",
-            "hgq>QConv3D",
-            "hgq>QMaxPooling3D",
-            "hgq>QAveragePooling3D",
-            "hgq>QGlobalMaxPooling3D",
-            "hgq>QGlobalAveragePooling3D",
-        )
-    },
 }
+_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention")
+_CONSTANT_MASKS = {
+    **dict.fromkeys(_ATTENTION[:3], "attention_mask"),
+    "Softmax": "mask",
+}  # what reads a mask that may be a constant, as which argument
+_OF_DATA = "a mask that the model computes is not supported; give it a constant one, or none"
 _HARMLESS_ARGUMENTS: Mapping[str, tuple[object, ...]] = {
     "training": (None, False),
-    "use_causal_mask": (None, False),
     "return_attention_scores": (None, False, True),
 }
 
@@ -122,9 +106,15 @@ def _argument_problem(layer: LayerSpec) -> str | None:
         for key, value in call.arguments.items():
             if key == "training" and value is True:
                 return "is called with training=True; call it without"
-            if key == "mask" or key.endswith("_mask"):
+            if key == "use_causal_mask":
+                if value not in (None, False) and layer.class_name not in _ATTENTION:
+                    return "is called with use_causal_mask, which is not supported; call it without"
+            elif _CONSTANT_MASKS.get(layer.class_name) == key and not has_tensor(value):
+                continue
+            elif key == "mask" or key.endswith("_mask"):
                 if value not in (None, False) and reads_mask(layer):
-                    return f"is called with {quoted(key)[1:-1]}; {REMEDY}"
+                    constant = key in (_CONSTANT_MASKS.get(layer.class_name), "attention_mask")
+                    return f"is called with {quoted(key)[1:-1]}; {_OF_DATA if constant else REMEDY}"
             elif value not in _HARMLESS_ARGUMENTS.get(key, (None,)):
                 return f"is called with the argument {quoted(key)}, which is not supported; call it on tensors only"
     return None

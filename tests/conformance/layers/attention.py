@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from conformance.script import Code, Script, Value, arguments
 
 
@@ -13,9 +14,21 @@ def attention(class_name: str) -> object:
         settings: dict[str, object] = {"use_scale": s.maybe(s.chance(0.5))}
         if class_name == "Attention":
             settings["score_mode"] = s.maybe(s.one("dot", "dot", "concat"), 0.4)
-        return s.layer(class_name, given, **settings)
+        words = arguments({"use_causal_mask": s.maybe(True, 0.3)}, f"[{', '.join(map(str, given))}]")
+        return s.value(f"{s.make(class_name, **settings)}({words})")
 
     return build
+
+
+def masked(s: Script, query: Value, value: Value, heads: object) -> dict[str, object]:
+    """Masks of a call: a causal one, a constant one for all heads or for each, both, or none."""
+    found: dict[str, object] = {"use_causal_mask": s.maybe(True, 0.25)}
+    if query.rank == 2 and s.chance(0.3):
+        shape = s.one((1,), (1, 1), (1, heads), ())
+        numbers = np.random.default_rng(s.size(0, 999)).integers(0, 2, (*shape, query.shape[0], value.shape[0]))
+        numbers[..., 0] = 1  # so that each row has an input, with a causal mask too
+        found["attention_mask"] = Code(f"np.array({numbers.tolist()})")
+    return found
 
 
 def multi_head_attention(s: Script) -> list[Value]:
@@ -24,7 +37,7 @@ def multi_head_attention(s: Script) -> list[Value]:
     query = s.source((*axes, s.size(1, 4)))
     alone = s.chance(0.5)
     value = query if alone else s.source((*axes[:-1], s.size(1, 4), s.size(1, 4)))
-    settings = {
+    settings: dict[str, object] = {
         "num_heads": s.size(1, 3),
         "key_dim": s.size(1, 3),
         "value_dim": s.maybe(s.size(1, 3), 0.3),
@@ -35,7 +48,7 @@ def multi_head_attention(s: Script) -> list[Value]:
     }
     call: dict[str, object] = {
         "return_attention_scores": s.maybe(True, 0.15),
-        "use_causal_mask": s.maybe(True, 0.1),
+        **masked(s, query, value, settings["num_heads"]),
     }
     if not alone and s.chance(0.3):
         call["key"] = Code(str(s.source((*value.shape[:-1], s.size(1, 4)))))
@@ -46,13 +59,14 @@ def group_query_attention(s: Script) -> list[Value]:
     groups = s.size(1, 2)
     query = s.source((s.size(1, 4), s.size(1, 4)))
     value = query if s.chance(0.5) else s.source((s.size(1, 4), query.shape[-1]))
-    settings = {
+    settings: dict[str, object] = {
         "head_dim": s.size(1, 3),
         "num_query_heads": groups * s.size(1, 2),
         "num_key_value_heads": groups,
         "use_bias": s.maybe(False, 0.3),
     }
-    return s.values(f"{s.make('GroupQueryAttention', **settings)}({query}, {value})")
+    call = masked(s, query, value, settings["num_query_heads"])
+    return s.values(f"{s.make('GroupQueryAttention', **settings)}({arguments(call, str(query), str(value))})")
 
 
 KERAS3_CASES = {"GroupQueryAttention": group_query_attention}

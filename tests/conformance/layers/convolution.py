@@ -1,4 +1,4 @@
-"""Convolutions and pooling over one and two axes."""
+"""Convolutions and pooling over one, two and three axes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ def sizes(s: Script, rank: int, most: int, p: float = 0.5) -> object:
 
 def image(s: Script, rank: int, channels: int, data_format: object, least: int = 1) -> Value:
     """An input with `rank` spatial axes."""
-    lengths = tuple(s.size(least, 7) for _ in range(rank))
+    lengths = tuple(s.size(least, 7 if rank < 3 else 4) for _ in range(rank))
     return s.source((channels, *lengths) if data_format == "channels_first" else (*lengths, channels))
+
+
+def reach(rank: int) -> int:
+    """The largest window along an axis."""
+    return 4 if rank < 3 else 3
 
 
 def layout(s: Script, p: float = 0.25) -> object:
@@ -39,7 +44,8 @@ def convolution(kind: str, rank: int) -> Callable[[Script], Value]:
         channels = groups * s.size(1, 3)
         x = image(s, rank, channels, data_format)
         paddings = ["valid", "same"] + (["causal"] if rank == 1 and kind != "Depthwise" else [])
-        settings: dict[str, object] = {"kernel_size": sizes(s, rank, 4), "padding": s.maybe(s.one(*paddings), 0.7)}
+        settings: dict[str, object] = {"kernel_size": sizes(s, rank, reach(rank))}
+        settings["padding"] = s.maybe(s.one(*paddings), 0.7)
         if data_format != "channels_first" or s.chance(0.7):
             settings["use_bias"] = s.maybe(False, 0.3)
         settings |= stepping(s, rank)
@@ -73,7 +79,7 @@ def transposed(rank: int) -> Callable[[Script], Value]:
             f"Conv{rank}DTranspose",
             x,
             filters=s.size(1, 3),
-            kernel_size=sizes(s, rank, 4),
+            kernel_size=sizes(s, rank, reach(rank)),
             padding=s.maybe(s.one("valid", "same"), 0.7),
             output_padding=extra,
             data_format=data_format,
@@ -91,7 +97,7 @@ def pooling(kind: str, rank: int) -> Callable[[Script], Value]:
         return s.layer(
             f"{kind}Pooling{rank}D",
             image(s, rank, s.size(1, 3), data_format, least=2),
-            pool_size=sizes(s, rank, 4),
+            pool_size=sizes(s, rank, reach(rank)),
             strides=s.maybe(sizes(s, rank, 3)),
             padding=s.maybe(s.one("valid", "same"), 0.7),
             data_format=data_format,
@@ -109,9 +115,11 @@ def global_pooling(kind: str, rank: int) -> Callable[[Script], Value]:
     return build
 
 
+AXES = (1, 2, 3)
 CASES = {
-    **{f"{kind}Conv{n}D": convolution(kind, n) for kind in ("", "Depthwise", "Separable") for n in (1, 2)},
-    **{f"Conv{n}DTranspose": transposed(n) for n in (1, 2)},
-    **{f"{kind}Pooling{n}D": pooling(kind, n) for kind in ("Max", "Average") for n in (1, 2)},
-    **{f"Global{kind}Pooling{n}D": global_pooling(kind, n) for kind in ("Max", "Average") for n in (1, 2)},
+    **{f"Conv{n}D": convolution("", n) for n in AXES},
+    **{f"{kind}Conv{n}D": convolution(kind, n) for kind in ("Depthwise", "Separable") for n in (1, 2)},
+    **{f"Conv{n}DTranspose": transposed(n) for n in AXES},
+    **{f"{kind}Pooling{n}D": pooling(kind, n) for kind in ("Max", "Average") for n in AXES},
+    **{f"Global{kind}Pooling{n}D": global_pooling(kind, n) for kind in ("Max", "Average") for n in AXES},
 }

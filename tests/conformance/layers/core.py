@@ -44,8 +44,8 @@ def quantized_dense(class_name: str, weights: str) -> object:
 
 def training_only(class_name: str, **settings: object) -> object:
     def build(s: Script) -> Value:
-        ranks = {"SpatialDropout1D": (2, 2), "SpatialDropout2D": (3, 3)}.get(class_name, (1, 3))
-        x = s.source(s.shape(*ranks))
+        rank = int(class_name[-2]) + 1 if class_name.startswith("SpatialDropout") else None
+        x = s.source(s.shape(rank or 1, rank or 3))
         y = s.layer(class_name, x, **settings)
         return y if s.chance(0.5) else s.layer("Dense", y, units=2)
 
@@ -93,6 +93,7 @@ CASES = {
     "Dropout": training_only("Dropout", rate=0.5),
     "SpatialDropout1D": training_only("SpatialDropout1D", rate=0.5),
     "SpatialDropout2D": training_only("SpatialDropout2D", rate=0.5),
+    "SpatialDropout3D": training_only("SpatialDropout3D", rate=0.5),
     "GaussianNoise": training_only("GaussianNoise", stddev=0.5),
     "GaussianDropout": training_only("GaussianDropout", rate=0.5),
     "AlphaDropout": training_only("AlphaDropout", rate=0.5),

@@ -64,6 +64,7 @@ EQUATIONS = (
     (3, "...cd,cde->...ce", (None, 2), "e c"),
     (3, "abcd,de->aebc", (2, None, None), "e c"),
     (3, "abcd,bcde->abce", (None, None, 2), "e ce"),
+    (3, "abcd,bde->abe", (0, 3), "e be"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from conformance.layers.merging import broadcast
 from conformance.script import Script, Value
 
@@ -51,6 +52,21 @@ def parameter(function: str, *choices: str) -> Build:
 def softmax(s: Script) -> Value:
     x = s.source(s.shape())
     return s.value(f"ops.softmax({x}, axis={s.axis(x.rank)})")
+
+
+def where(s: Script) -> Value:
+    """A constant chooses between tensors and numbers, or masks scores before a softmax."""
+    shape = s.shape()
+    x = s.source(shape)
+    chosen = np.random.default_rng(s.size(0, 999)).integers(0, 2, (1, *shape))
+    if s.chance(0.4):
+        chosen[..., 0] = 1
+        mask = f"np.array({chosen.tolist()})"
+        scores = s.one(f"ops.where({mask} > 0, {x}, -1e9)", f"{x} + (1 - {mask}) * np.float32(-1e9)")
+        return s.value(f"ops.softmax({scores}, axis=-1)")
+    other = s.one(s.source(shape), s.number(-2, 2))
+    pair = s.one(f"{x}, {other}", f"{other}, {x}")
+    return s.value(f"ops.where(np.array({chosen.tolist()}) > 0, {pair})")
 
 
 def concatenate(s: Script) -> Value:
@@ -103,7 +119,9 @@ def matmul(s: Script) -> Value:
 
 def einsum(s: Script) -> Value:
     one, two = s.source((s.size(1, 3), s.size(1, 4))), s.size(1, 4)
-    return s.value(f"ops.einsum('abc,acd->abd', {one}, {s.source((one.shape[1], two))})")
+    other = s.source((one.shape[1], two))
+    equation = s.one("abc,acd->abd", "abc,acd->abd", "abc,acd->ad", "abc,acd->ab", "acd->ad")
+    return s.value(f"ops.einsum({equation!r}, {other if ',' not in equation else f'{one}, {other}'})")
 
 
 def expand(s: Script) -> Value:
@@ -146,6 +164,7 @@ KERAS3_CASES: dict[str, Build] = {
     "ops.elu": parameter("elu", "0.5", "alpha=1.7"),
     "ops.leaky_relu": parameter("leaky_relu", "0.1", "negative_slope=0.25"),
     "ops.softmax": softmax,
+    "ops.where": where,
     "ops.concatenate": concatenate,
     "ops.getitem": part,
     **{f"ops.{name}": reduction(name) for name in ("mean", "sum", "max", "min")},

@@ -51,8 +51,6 @@ CASES = {
     "stateful": stateful,
     "custom layer": custom,
     "training=True": text("layers.Dropout(0.5)({}, training=True)", 3),
-    "Conv3D": text("layers.Conv3D(2, 2)({})", 3, 3, 3, 2),
-    "MaxPooling3D": text("layers.MaxPooling3D()({})", 4, 4, 4, 2),
     "ConvLSTM1D": text("layers.ConvLSTM1D(2, 2)({})", 3, 4, 2),
     "RandomFlip": text("layers.RandomFlip()({})", 4, 4, 3),
     "Resizing": text("layers.Resizing(2, 2)({})", 4, 4, 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from conformance.layers.convolution import image, layout
+from conformance.layers.convolution import image, layout, sizes
 from conformance.script import Script, Value
 
 
@@ -45,7 +45,7 @@ def pairs(s: Script, rank: int, most: int) -> object:
 
 def zero_padding(rank: int) -> Callable[[Script], Value]:
     def build(s: Script) -> Value:
-        first = {"data_format": layout(s) if rank == 2 or s.major == 3 else None}
+        first = {"data_format": layout(s) if rank > 1 or s.major == 3 else None}
         x = image(s, rank, s.size(1, 3), first["data_format"])
         given = first if first["data_format"] else {}
         return s.layer(f"ZeroPadding{rank}D", x, padding=s.maybe(pairs(s, rank, 3), 0.8), **given)
@@ -55,9 +55,10 @@ def zero_padding(rank: int) -> Callable[[Script], Value]:
 
 def cropping(rank: int) -> Callable[[Script], Value]:
     def build(s: Script) -> Value:
-        given = {"data_format": layout(s)} if rank == 2 else {}
-        x = image(s, rank, s.size(1, 3), given.get("data_format"), least=5)
-        return s.layer(f"Cropping{rank}D", x, cropping=s.maybe(pairs(s, rank, 2), 0.8), **given)
+        given = {"data_format": layout(s)} if rank > 1 else {}
+        most = 2 if rank < 3 else 1
+        x = image(s, rank, s.size(1, 3), given.get("data_format"), least=2 * most + 1)
+        return s.layer(f"Cropping{rank}D", x, cropping=s.maybe(pairs(s, rank, most), 0.8), **given)
 
     return build
 
@@ -67,7 +68,9 @@ def up_sampling(rank: int) -> Callable[[Script], Value]:
         if rank == 1:
             return s.layer("UpSampling1D", image(s, 1, s.size(1, 3), None), size=s.maybe(s.size(1, 3)))
         data_format = layout(s)
-        x = image(s, 2, s.size(1, 3), data_format)
+        x = image(s, rank, s.size(1, 3), data_format)
+        if rank == 3:
+            return s.layer("UpSampling3D", x, size=s.maybe(sizes(s, 3, 3), 0.8), data_format=data_format)
         size = s.one(s.size(1, 3), (s.size(1, 3), s.size(1, 4)))
         mode = s.maybe(s.one("nearest", "bilinear", "bilinear"), 0.7)
         return s.layer("UpSampling2D", x, size=s.maybe(size, 0.8), data_format=data_format, interpolation=mode)
@@ -83,8 +86,8 @@ CASES = {
     "Flatten": flatten,
     "Reshape": reshape,
     "Permute": permute,
-    **{f"ZeroPadding{n}D": zero_padding(n) for n in (1, 2)},
-    **{f"Cropping{n}D": cropping(n) for n in (1, 2)},
-    **{f"UpSampling{n}D": up_sampling(n) for n in (1, 2)},
+    **{f"ZeroPadding{n}D": zero_padding(n) for n in (1, 2, 3)},
+    **{f"Cropping{n}D": cropping(n) for n in (1, 2, 3)},
+    **{f"UpSampling{n}D": up_sampling(n) for n in (1, 2, 3)},
     "RepeatVector": repeat_vector,
 }

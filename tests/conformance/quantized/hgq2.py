@@ -202,8 +202,8 @@ def moved(s: QuantizedScript, x: Value) -> Value:
 
 
 LAYERS: dict[str, Callable[..., Value]] = {
-    **{name: contraction(name) for name in ("QDense", "QConv1D", "QConv2D", "QEinsumDense", "QBatchNormDense",
-                                            "QEinsumDenseBatchnorm")},
+    **{name: contraction(name) for name in ("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense",
+                                            "QBatchNormDense", "QEinsumDenseBatchnorm")},
     "QBatchNormalization": normalized,
     "QUnaryFunctionLUT": function,
     "QAffinedUnaryFunctionLUT": affined,
@@ -212,7 +212,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "QMeanPow2": summed("QMeanPow2"),
     **{name: merge(name) for name in ("QAdd", "QSubtract", "QMultiply", "QMaximum", "QMinimum", "QAveragePow2",
                                       "QDot")},
-    **{f"Q{of}Pooling{n}D": pooled(f"Q{of}Pooling{n}D") for n in (1, 2)
+    **{f"Q{of}Pooling{n}D": pooled(f"Q{of}Pooling{n}D") for n in (1, 2, 3)
        for of in ("Max", "Average", "GlobalMax", "GlobalAverage")},
     "Quantizer": quantizer,
     "QEinsum": einsum,
@@ -221,11 +221,12 @@ LAYERS: dict[str, Callable[..., Value]] = {
     **{name: recurrent(name) for name in ("QSimpleRNN", "QGRU")},
 }  # fmt: skip
 RANKS: dict[str, Sequence[int]] = {
-    "QConv1D": (2,), "QConv2D": (3,), "QBatchNormDense": (1,), "QDot": (2, 3), "QEinsumDense": (2, 3),
+    "QConv1D": (2,), "QConv2D": (3,), "QConv3D": (4,), "QBatchNormDense": (1,), "QDot": (2, 3), "QEinsumDense": (2, 3),
     "QEinsumDenseBatchnorm": (2, 3), "QMultiHeadAttention": (2, 2, 3), "QLinformerAttention": (2, 2, 3),
     "QSimpleRNN": (2,), "QGRU": (2,),
     **{name: (2,) for name in LAYERS if name.endswith("Pooling1D")},
     **{name: (3,) for name in LAYERS if name.endswith("Pooling2D")},
+    **{name: (4,) for name in LAYERS if name.endswith("Pooling3D")},
 }  # fmt: skip
 AROUND = ("QDense", "QDense", "QConv1D", "QConv2D", "QAdd", "QMultiply", "QUnaryFunctionLUT", "Quantizer", "QSum")
 
@@ -240,9 +241,8 @@ def case(build: Callable[..., Value], ranks: Sequence[int]) -> Callable[[Quantiz
 
     def model(s: QuantizedScript) -> list[Value]:
         rank = s.one(*ranks)
-        shape = {1: (s.size(2, 5),), 2: (s.size(2, 4), s.size(1, 4)), 3: (s.size(2, 4), s.size(2, 4), s.size(1, 2))}[
-            rank
-        ]
+        shape = {1: (s.size(2, 5),), 2: (s.size(2, 4), s.size(1, 4)), 3: (s.size(2, 4), s.size(2, 4), s.size(1, 2)),
+                 4: (2, s.size(2, 3), s.size(2, 3), s.size(1, 2))}[rank]  # fmt: skip
         x = s.grid_input(shape)
         while s.chance(0.4) or x.rank != rank:
             x = chain(s, x if x.rank == rank else s.grid_input(shape), 1, choices)

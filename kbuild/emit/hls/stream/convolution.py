@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from kbuild.dataclass import replace
 from kbuild.emit.hls.contractions import reuse, summation
-from kbuild.emit.hls.design import Call, Config, Constant, value_name
+from kbuild.emit.hls.design import SPATIAL_AXES, Call, Config, Constant, value_name
 from kbuild.emit.hls.distributed import with_adders
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
-from kbuild.emit.hls.stream.windows import Axis, Window, two
+from kbuild.emit.hls.stream.windows import Axis, Window, three
 from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
 from kbuild.ops.conv import Conv
@@ -20,17 +21,18 @@ LEAST = 2  # packets that a FIFO of a window has room for
 
 
 def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
-    """One or two spatial axes; None for more.
+    """Up to three spatial axes; None for more.
 
     A step computes up to `parallelization_factor` positions. Each FIFO carries a packet a cycle, so it takes as many
     cycles as the packets that it reads or writes, or more if multipliers are reused more often.
     """
     x = inputs[0]
     rank = len(op.kernel)
-    if rank > 2:
+    if rank > SPATIAL_AXES:
         return None
-    window = Window(two([Axis(x.shape[i], node.shape[i], op.kernel[i], op.strides[i], op.dilation[i],
-                              op.input_dilation[i], op.padding[i][0]) for i in range(rank)]), x.shape[-1])  # fmt: skip
+    axes = [Axis(x.shape[i], node.shape[i], op.kernel[i], op.strides[i], op.dilation[i], op.input_dilation[i],
+                 op.padding[i][0]) for i in range(rank)]  # fmt: skip
+    window = Window(three(axes), x.shape[-1])
     at_once, channels = op.parallelization_factor, op.weight.shape[-2]
     schedule = window.schedule(at_once)
     interval = max(op.reuse_factor, int(schedule.reads.max()), int(schedule.writes.max()))
@@ -52,15 +54,15 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packin
 
 
 def _encoded(node: Node, config: Config, window: Window) -> tuple[Config, tuple[Constant, ...]]:
-    """The configuration with what encoded windows need, and their instructions by row and by column."""
+    """The configuration with what encoded windows need, and their instructions by plane, by row and by column."""
     words = []
-    for name, axis in zip(("rows", "columns"), window.axes, strict=True):
+    for name, axis in zip(("planes", "rows", "columns"), window.axes, strict=True):
         bits = 2 * axis.kernel + 2
         data = np.array(axis.words(), dtype=np.int64 if bits < 64 else object)
         words.append(Constant(f"{name}_{node.name}", Tensor(data, FixedType(bits, bits, signed=False)), integer=True))
-    kernel = [axis.kernel for axis in window.axes]
-    integers = {"kernel0": kernel[0], "kernel1": kernel[1], "fifos": kernel[0] * kernel[1],
-                "fifo_depth": max(window.waiting(), LEAST), "corners0": words[0].size, "corners1": words[1].size}
-    types = {"row_t": words[0].spell(), "column_t": words[1].spell()}
+    integers = {"fifos": math.prod(axis.kernel for axis in window.axes), "fifo_depth": max(window.waiting(), LEAST)}
+    for i, (axis, word) in enumerate(zip(window.axes, words, strict=True)):
+        integers |= {f"kernel{i}": axis.kernel, f"corners{i}": word.size}
+    types = dict(zip(("plane_t", "row_t", "column_t"), (word.spell() for word in words), strict=True))
     made = replace(config, integers={**config.integers, **integers}, types={**config.types, **types})
     return made, tuple(words)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from kbuild.emit.hls.design import Call, Config, config_name, elements, value_name
+from kbuild.emit.hls.moves import joined
 from kbuild.emit.hls.stream.process import Packing, Schedule, StreamKernel, natural
 from kbuild.ir import Node
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.pad import Pad
 from kbuild.ops.repeat import Repeat
 
-_AXES = 3  # that packets follow each other along, in stream_pad
+_AXES = 3  # that packets follow each other along, in stream_pad and stream_repeat_rows
 _INPUTS = 4  # of stream_concatenate
 
 
 def pad(node: Node, op: Pad, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
     """Zeros are written, and elements dropped, when their turn comes; None for more than three axes and channels."""
-    x = inputs[0]
-    missing = _AXES - (len(x.shape) - 1)
+    sizes, padding = joined(inputs[0].shape[:-1], op.padding[:-1])
+    missing = _AXES - len(sizes)
     if missing < 0:
         return None
     integers = {"low3": op.padding[-1][0]}
     here, kept = np.ones(1, bool), np.ones(1, bool)
-    axes = zip([1] * missing + list(x.shape[:-1]), ((0, 0),) * missing + op.padding[:-1], strict=True)
+    axes = zip([1] * missing + sizes, [(0, 0)] * missing + padding, strict=True)
     for i, (size, (low, high)) in enumerate(axes):
         before, total = max(low, 0), max(low, 0) + size + max(high, 0)
         first, last = max(-low, 0), total - 1 - max(-high, 0)
@@ -39,19 +41,25 @@ def pad(node: Node, op: Pad, inputs: Sequence[Node], packings: Sequence[Packing]
 
 
 def repeat(node: Node, op: Repeat, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
-    """The last axis but one from each packet, the one before from a row in memory; None for repeats of further axes."""
+    """The last axis but one from each packet, the two before from memory; None for repeats of further axes."""
     shape, factors = inputs[0].shape, op.factors
-    if any(f > 1 for f in factors[:-3]):
+    if any(f > 1 for f in factors[: -1 - _AXES]):
         return None
-    again0, again1 = [1, 1, *factors[:-1]][-2:]
-    size0, size1 = (elements(shape[:-2]), shape[-2]) if len(shape) > 1 else (1, 1)
-    if again0 == 1:
-        size0, size1 = 1, size0 * size1
-    integers = {"size0": size0, "size1": size1, "factor0": again0, "factor1": again1, "factor2": factors[-1]}
-    reads = np.zeros((size0, again0, size1, again1), np.int64)
-    reads[:, 0, :, 0] = 1
+    again = [*[1] * _AXES, *factors[:-1]][-_AXES:]
+    size = [elements(shape[:-_AXES]), *[*[1] * _AXES, *shape[:-1]][1 - _AXES :]]
+    for i in range(_AXES - 1):  # a row is enough where planes are not repeated, a packet where rows are not
+        if again[i] == 1:
+            size[i], size[i + 1] = 1, size[i] * size[i + 1]
+        else:
+            break
+    integers = {f"size{i}": n for i, n in enumerate(size)}
+    integers |= {f"factor{i}": n for i, n in enumerate((*again, factors[-1]))}
+    integers |= {"held": math.prod(size[1:] if again[0] > 1 else size[2:]), "row_distance": size[2] * (again[0] > 1)}
+    reads = np.zeros((size[0], again[0], size[1], again[1], size[2], again[2]), np.int64)
+    reads[:, 0, :, 0, :, 0] = 1
     schedule = Schedule(reads.reshape(-1, 1), np.ones(reads.size, np.int64))
-    return _kernel("stream_repeat" if again0 == 1 else "stream_repeat_rows", node, inputs, integers, schedule)
+    in_memory = max(again[:2]) > 1
+    return _kernel("stream_repeat_rows" if in_memory else "stream_repeat", node, inputs, integers, schedule)
 
 
 def concatenate(node: Node, op: Concatenate, inputs: Sequence[Node],

@@ -101,6 +101,12 @@ def _einsum(node: Node, op: Einsum, inputs: Sequence[Node], packings: Sequence[P
 
 
 def _softmax(node: Node, op: Softmax, inputs: Sequence[Node], packings: Sequence[Packing]) -> Plan | None:
+    """A mask that is not the same for every row is not that of every packet."""
+    if op.mask is not None:
+        rows = op.mask.data.reshape(-1, node.shape[-1])
+        if (rows != rows[0]).any():
+            return None
+        op = replace(op, mask=Tensor(rows[0], op.mask.type))
     return _along(op, node.shape[-1], inputs[0], packings)
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kbuild.emit.hls.design import Call, Config, config_name, spell, value_name
+from kbuild.emit.hls.design import SPATIAL_AXES, Call, Config, config_name, spell, value_name
 from kbuild.emit.hls.reductions import division, reciprocal
 from kbuild.emit.hls.stream.process import Packing, StreamKernel, natural
-from kbuild.emit.hls.stream.windows import Axis, Window, two
+from kbuild.emit.hls.stream.windows import Axis, Window, three
 from kbuild.ir import Node
 from kbuild.ops.pool import Pool
 from kbuild.ops.reduce import Reduce
 
 
 def pool(node: Node, op: Pool, inputs: Sequence[Node], packings: Sequence[Packing]) -> StreamKernel | None:
-    """One or two spatial axes; None for more."""
+    """Up to three spatial axes; None for more."""
     x = inputs[0]
     rank = len(op.size)
-    if rank > 2:
+    if rank > SPATIAL_AXES:
         return None
-    window = Window(two([Axis(x.shape[i], node.shape[i], op.size[i], op.strides[i], low=op.padding[i][0])
-                         for i in range(rank)]), x.shape[-1])  # fmt: skip
+    axes = [Axis(x.shape[i], node.shape[i], op.size[i], op.strides[i], low=op.padding[i][0]) for i in range(rank)]
+    window = Window(three(axes), x.shape[-1])
     kernel, integers, types = _operation(node, op, x)
     config = Config(config_name(node.name), {**window.integers(), **integers}, types)
     call = Call(kernel, config, (value_name(x.name),), value_name(node.name))

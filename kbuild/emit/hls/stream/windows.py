@@ -1,12 +1,13 @@
 """Windows that slide over a stream of pixels: what `backends/hls/stream/line_buffer.h` needs, and the order of packets.
 
-One spatial axis is handled as the second of two, the first having one element.
+Fewer than three spatial axes are handled as the last of three, those before having one element.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,54 +95,56 @@ class Axis:
 
 @dataclass(frozen=True)
 class Window:
-    """A window over two axes."""
+    """A window over planes, rows and columns."""
 
-    axes: tuple[Axis, Axis]
+    axes: tuple[Axis, Axis, Axis]
     channels: int
 
     def integers(self) -> dict[str, int]:
         """The integers of a configuration."""
-        rows, columns = (axis.held for axis in self.axes)
-        lines = rows - (self.axes[0].spread == 1)  # rows of zeros between need the newest row once more
-        found = {"channels": self.channels, "rows": rows, "columns": columns, "lines": lines,
-                 "line_rows": max(lines, 1), "line_width": self.axes[1].size if lines else 1}
+        planes, rows, columns = (axis.held for axis in self.axes)
+        # Planes or rows of zeros between need the newest one once more.
+        kept, lines = (axis.held - (axis.spread == 1) for axis in self.axes[:2])
+        width = self.axes[2].size
+        found = {"channels": self.channels, "planes": planes, "rows": rows, "columns": columns,
+                 "kept": kept, "plane_count": max(kept, 1), "plane_size": self.axes[1].size * width if kept else 1,
+                 "lines": lines, "line_rows": max(lines, 1), "line_width": width if lines else 1}
         for i, axis in enumerate(self.axes):
             found |= {f"{name}{i}": value for name, value in axis.integers().items()}
         return found
 
     def corners(self, at_once: int) -> int:
         """Corners of a row that are one step, in which there are at most so many positions."""
-        return 1 if at_once == 1 else at_once * self.axes[1].stride
+        return 1 if at_once == 1 else at_once * self.axes[2].stride
 
     def steps(self, at_once: int) -> dict[str, int]:
         """The integers of a configuration for a walk in steps."""
-        corners, columns = self.corners(at_once), self.axes[1]
+        corners, columns, sizes = self.corners(at_once), self.axes[2], self.integers()
         length = (columns.end - columns.first) * columns.spread
         elements = -(-corners // columns.spread)  # of a step, at most
         return {"at_once": at_once, "corners": corners, "steps": -(-length // corners),
-                "line_distance": max(self.integers()["line_width"] // elements, 1)}
+                "line_distance": max(sizes["line_width"] // elements, 1),
+                "plane_distance": max(sizes["plane_size"] // elements, 1)}
 
     def schedule(self, at_once: int = 1) -> Schedule:
         """A pixel is read when the walk comes to it; a packet is written when its window is complete.
 
         In a step everything is read before anything is written.
         """
-        rows, columns = (axis.walk() for axis in self.axes)
+        planes, rows, columns = (axis.walk() for axis in self.axes)
         more = -len(columns[0]) % self.corners(at_once)
         in_steps = [np.pad(found, (0, more)).reshape(-1, self.corners(at_once)).sum(axis=1) for found in columns]
-        reads, writes = (np.outer(row, column).ravel() for row, column in zip(rows, in_steps, strict=True))
+        reads, writes = (_product(*axes) for axes in zip(planes, rows, in_steps, strict=True))
         busy = (reads > 0) | (writes > 0)
         return Schedule(reads[busy].astype(np.int64)[:, np.newaxis], writes[busy].astype(np.int64))
 
     def waiting(self) -> int:
         """Pixels that wait at once for the rest of their windows, of the place of the kernel where most do."""
-        (row_in, row_out), (column_in, column_out) = (axis.met() for axis in self.axes)
+        met = [axis.met() for axis in self.axes]
         most = 0
-        for k0 in range(self.axes[0].kernel):
-            for k1 in range(self.axes[1].kernel):
-                came = np.outer(row_in[:, k0], column_in[:, k1]).ravel()
-                went = np.outer(row_out[:, k0], column_out[:, k1]).ravel()
-                most = max(most, int((np.cumsum(came) - np.cumsum(went) + went).max()))
+        for place in np.ndindex(*(axis.kernel for axis in self.axes)):
+            came, went = (_product(*(of[when][:, k] for of, k in zip(met, place, strict=True))) for when in (0, 1))
+            most = max(most, int((np.cumsum(came) - np.cumsum(went) + went).max()))
         return most
 
     @property
@@ -150,7 +153,12 @@ class Window:
         return math.prod(-(-a.kernel // (a.spread // math.gcd(a.spread, a.dilation))) for a in self.axes)
 
 
-def two(axes: Sequence[Axis]) -> tuple[Axis, Axis]:
-    """One or two axes as two."""
-    first, second = [Axis(1, 1), *axes][-2:]
-    return first, second
+def _product(planes: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+    """The products of one element of each, in the order of the walk."""
+    return np.multiply.outer(np.multiply.outer(planes, rows), columns).ravel()
+
+
+def three(axes: Sequence[Axis]) -> tuple[Axis, Axis, Axis]:
+    """Up to three axes as three."""
+    first, second, third = [Axis(1, 1), Axis(1, 1), *axes][-3:]
+    return first, second, third

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+
+import numpy as np
 
 from kbuild.emit.verilog.casts import cast
 from kbuild.emit.verilog.cells import Signal, constant
 from kbuild.emit.verilog.linear import tree
 from kbuild.emit.verilog.memory import index, indexed
 from kbuild.emit.verilog.netlist import Netlist
-from kbuild.emit.verilog.value import Signals, Value, array
+from kbuild.emit.verilog.value import Signals, Value
 from kbuild.fixed import FixedType
 from kbuild.ops.softmax import Softmax
 
 
 def lower(net: Netlist, op: Softmax, inputs: Sequence[Value], result: FixedType) -> Signals:
-    """Every row in hardware of its own."""
+    """Every row in hardware of its own, for the inputs that the mask leaves; zeros are the results of the others."""
     x = inputs[0].signals
-    rows = [list(row) for row in x.reshape(-1, x.shape[-1])]
-    function = partial(_argmax, net) if op.implementation == "argmax" else partial(_row, net, op)
-    return array([y for row in rows for y in function(row, result)], x.shape)
+    allowed = np.ones(x.shape, bool) if op.mask is None else np.broadcast_to(op.mask.data != 0, x.shape)
+    found = np.full(x.shape, constant(0), dtype=object)
+    for place in np.ndindex(x.shape[:-1]):
+        row = list(x[place][allowed[place]])
+        argmax = op.implementation == "argmax"
+        found[place][allowed[place]] = _argmax(net, row, result) if argmax else _row(net, op, row, result, x.shape[-1])
+    return found
 
 
 def _argmax(net: Netlist, row: list[Signal], result: FixedType) -> list[Signal]:
@@ -34,24 +39,25 @@ def _argmax(net: Netlist, row: list[Signal], result: FixedType) -> list[Signal]:
     return found
 
 
-def _row(net: Netlist, op: Softmax, row: list[Signal], result: FixedType) -> list[Signal]:
+def _row(net: Netlist, op: Softmax, row: list[Signal], result: FixedType, length: int) -> list[Signal]:
+    """length: of a row with all its inputs, for which the tables are made."""
     exp = [int(v) for v in op.exponential().data]
     if op.implementation == "legacy":
-        return [_one(net, op, a, row, exp, result) for a in row]
+        return [_one(net, op, a, row, exp, result, length) for a in row]
     fraction = op.exponential().fixed().fraction
     if op.implementation == "stable":
-        return _stable(net, op, row, result)
+        return _stable(net, op, row, result, length)
     terms = [indexed(net, a, op.exp_offset, op.exp_shift, exp) for a in row]
-    inverse, lifts = _reciprocal(net, op, tree(net, terms), len(row))
+    inverse, lifts = _reciprocal(net, op, tree(net, terms), length)
     fraction += op.tables()[1].fixed().fraction
     return [cast(net, _lifted(net, net.multiply(e, inverse), lifts), fraction, result) for e in terms]
 
 
-def _stable(net: Netlist, op: Softmax, row: list[Signal], result: FixedType) -> list[Signal]:
+def _stable(net: Netlist, op: Softmax, row: list[Signal], result: FixedType, length: int) -> list[Signal]:
     most = _most(net, row)
     differences = [_positive(net, net.add(most, a, subtract=True)) for a in row]
     terms = [_exponential(net, op, d) for d in differences]
-    inverse, lifts = _reciprocal(net, op, tree(net, terms), len(row))
+    inverse, lifts = _reciprocal(net, op, tree(net, terms), length)
     exp, of = op.exponential(), op.inverse or op.tables()[1].fixed()
     highest, fraction = constant(int(exp.data[0])), exp.fixed().fraction
     if op.numerator is not None:
@@ -90,12 +96,12 @@ def _exponential(net: Netlist, op: Softmax, difference: Signal) -> Signal:
 
 
 def _one(
-    net: Netlist, op: Softmax, a: Signal, row: list[Signal], exp: Sequence[int], result: FixedType
+    net: Netlist, op: Softmax, a: Signal, row: list[Signal], exp: Sequence[int], result: FixedType, length: int
 ) -> Signal:
     """legacy: the reciprocal of a sum of its own for every element."""
     differences = [net.add(b, a, subtract=True) if b is not a else constant(0) for b in row]
     terms = [indexed(net, d, op.exp_offset, op.exp_shift, exp) for d in differences]
-    inverse, lifts = _reciprocal(net, op, tree(net, terms), len(row))
+    inverse, lifts = _reciprocal(net, op, tree(net, terms), length)
     return cast(net, _lifted(net, inverse, lifts), op.tables()[1].fixed().fraction, result)
 
 

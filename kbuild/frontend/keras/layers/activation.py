@@ -11,6 +11,7 @@ from kbuild.fixed import FixedType
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layout import over_last_axis
+from kbuild.frontend.keras.masking import constant_mask, mask_tensor
 from kbuild.frontend.keras.operands import function, on_tensor, tensor
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Tensor
@@ -192,6 +193,11 @@ def _softmax(call: LayerCall) -> Node:
     if not all(isinstance(axis, int) for axis in given):
         raise call.error(f"axis is {quoted(raw)[1:-1]}, which are not axes")
     axes = sorted({call.axis(axis) for axis in given})
+    mask = call.arguments.get("mask")
+    if mask is not None and axes != [len(call.shape) - 1]:
+        raise call.error("has a mask, which is supported over the last axis only; move that axis to the end")
+    if mask is not None:
+        return call.add(Softmax(mask=mask_tensor(call, constant_mask(call, mask, call.shape))))
     if len(axes) == 1:
         return over_last_axis(call, axes[0], lambda inner: inner.add(Softmax()))
     # One softmax over the elements of all these axes
@@ -228,7 +234,7 @@ HANDLERS = {
     "PReLU": Handler(_prelu, "any shared_axes", lambda config: ("alpha",)),
     "ThresholdedReLU": Handler(_thresholded_relu, "any theta"),
     "ELU": Handler(_elu, "any alpha"),
-    "Softmax": Handler(_softmax, "over any one axis"),
+    "Softmax": Handler(_softmax, "over any axes; over the last one with a constant mask"),
     "ops.Gelu": function(on_tensor(_gelu), "of keras.ops, exact or approximate", settings=("approximate",)),
     "ops.Elu": function(on_tensor(_elu), "of keras.ops, any alpha", settings=("alpha",)),
     "ops.Celu": function(on_tensor(_celu), "of keras.ops, any alpha", settings=("alpha",)),

@@ -10,6 +10,8 @@ import numpy as np
 from kbuild.dataclass import dataclass
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.masking import BoolArray, constant_mask, mask_tensor
+from kbuild.frontend.keras.operands import constant
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Shape, Tensor
 from kbuild.ops.affine import Affine
@@ -48,18 +50,27 @@ def _shaped(call: LayerCall, part: str, source: Node, shape: Shape) -> Node:
 
 def _check(call: LayerCall) -> None:
     """Refuse settings that would change the result and are not computed."""
-    for key in ("sliding_window", "use_gate", "causal"):
+    for key in ("sliding_window", "use_gate"):
         if call.config.raw(key) not in (None, False):
             raise call.error(f"{key} is {quoted(call.config.raw(key))[1:-1]}, which is not supported; leave it out")
 
 
 def _attended(
-    call: LayerCall, scores: Node, equation: str, value: Node, last: Callable[[Node], Node]
+    call: LayerCall, scores: Node, equation: str, value: Node, last: Callable[[Node], Node], mask: Tensor | None
 ) -> tuple[Node, ...]:
     """The values weighted by the softmax of the scores, and the weights where the call asks for them."""
-    weights = _add(call, "weights", Softmax(), scores)
+    weights = _add(call, "weights", Softmax(mask=mask), scores)
     result = last(call.add(Einsum(equation), weights, value))
     return (result, weights) if call.arguments.get("return_attention_scores") is True else (result,)
+
+
+def _causal(call: LayerCall, queries: int, values: int) -> BoolArray | None:
+    """[queries, values]: a query sees the values up to its own place, where the call asks for that.
+
+    In older versions of Keras 2 the layer does, by its setting `causal`.
+    """
+    wanted = call.arguments.get("use_causal_mask") is True or call.config.raw("causal") is True
+    return np.tri(queries, values, dtype=bool) if wanted else None
 
 
 # ---- with heads --------------------------------------------------------------------------------------------------
@@ -120,6 +131,7 @@ def _multi_head(call: LayerCall, heads: _Heads) -> tuple[Node, ...]:
     if g:
         q = _add(call, "query", Reshape((*q.shape[:-2], heads.keys, group, heads.key_size)), q)
     scores = _add(call, "scores", Einsum(f"{f}th{g}d,{f}shd->{f}h{g}ts"), q, k)
+    mask = _mask_of_heads(call, scores.shape, heads, attended)
     shape = _output_shape(call, query.shape[-1])
 
     def last(joined: Node) -> Node:
@@ -130,8 +142,27 @@ def _multi_head(call: LayerCall, heads: _Heads) -> tuple[Node, ...]:
         back = (*(order.index(axis) for axis in range(rank)), *range(rank, rank + len(shape)))
         return call.add(Transpose(back), made)
 
-    result = _attended(call, scores, f"{f}h{g}ts,{f}shd->{f}th{g}d", v, last)
+    result = _attended(call, scores, f"{f}h{g}ts,{f}shd->{f}th{g}d", v, last, mask)
     return (result[0], *(_scores_of(call, w, query, key, order, len(free)) for w in result[1:]))
+
+
+def _mask_of_heads(call: LayerCall, scores: Shape, heads: _Heads, attended: tuple[int, ...]) -> Tensor | None:
+    """The mask of scores [free?, heads, group?, places, places]: causal, or a constant [batch, heads, places, places]
+    that may lack its first axes.
+    """
+    places = scores[-2:]
+    mask, given = _causal(call, *places), call.arguments.get("attention_mask")
+    if (mask is not None or given is not None) and attended != (0,):
+        raise call.error("has a mask, which is supported over the first axis alone; leave attention_axes out")
+    if given is not None:
+        each_head = constant(call, given).ndim > 3  # [batch, heads, *places], else [batch, *places]
+        own = constant_mask(call, given, (heads.queries, *places) if each_head else places)
+        mask = own if mask is None else own & mask
+    if mask is None:
+        return None
+    if mask.ndim == 3:  # a mask for each head
+        mask = mask.reshape(*scores[len(scores) - (4 if heads.queries > heads.keys else 3) :])
+    return mask_tensor(call, mask)
 
 
 def _attended_axes(call: LayerCall, rank: int) -> tuple[int, ...]:
@@ -215,7 +246,9 @@ def _one_head(score: Callable[[LayerCall, Node, Node], Node]) -> Callable[[Layer
             raise call.error("needs queries, values and keys of shape (places, features)")
         if query.shape[1] != key.shape[1] or key.shape[0] != value.shape[0]:
             raise call.error(f"its query {query.shape}, value {value.shape} and key {key.shape} do not fit")
-        return _attended(call, score(call, query, key), "ts,sd->td", value, lambda node: node)
+        causal = _causal(call, query.shape[0], value.shape[0])
+        mask = None if causal is None else mask_tensor(call, causal)
+        return _attended(call, score(call, query, key), "ts,sd->td", value, lambda node: node, mask)
 
     return build
 
@@ -270,16 +303,17 @@ def _handler(
     return Handler(lambda call: build(call)[0], note, weights, build)
 
 
-_GROUPED = _handler(_grouped_query_attention, "self and cross attention; no masks", _head_weights)
+_MASKS = "masks that are causal or constant"
+_GROUPED = _handler(_grouped_query_attention, f"self and cross attention; {_MASKS}", _head_weights)
 
 HANDLERS = {
     "MultiHeadAttention": _handler(
         _multi_head_attention,
-        "self and cross attention, key_dim, value_dim, output_shape, attention_axes, scores; no masks",
+        f"self and cross attention, key_dim, value_dim, output_shape, attention_axes, scores; {_MASKS}",
         _head_weights,
     ),
     "GroupQueryAttention": _GROUPED,
     "GroupedQueryAttention": _GROUPED,
-    "Attention": _handler(_one_head(_scores), "dot and concat, use_scale, scores; no masks", _attention_weights),
-    "AdditiveAttention": _handler(_one_head(_additive_scores), "use_scale, scores; no masks", _additive_weights),
+    "Attention": _handler(_one_head(_scores), "dot and concat, use_scale, scores, causal masks", _attention_weights),
+    "AdditiveAttention": _handler(_one_head(_additive_scores), "use_scale, scores, causal masks", _additive_weights),
 }

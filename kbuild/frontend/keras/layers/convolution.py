@@ -1,8 +1,9 @@
-"""Convolutions: plain, in groups, depthwise, separable, transposed; over one or two spatial axes."""
+"""Convolutions: plain, in groups, depthwise, separable, transposed; over one, two or three spatial axes."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -222,10 +223,10 @@ _NOTES = {
 
 # Without the activation, on channels-last values.
 PLAIN: dict[str, Build] = {
-    **{f"Conv{n}D": _conv(n) for n in (1, 2)},
+    **{f"Conv{n}D": _conv(n) for n in (1, 2, 3)},
     **{f"DepthwiseConv{n}D": _depthwise(n) for n in (1, 2)},
     **{f"SeparableConv{n}D": _separable(n) for n in (1, 2)},
-    **{f"Conv{n}DTranspose": _transposed(n) for n in (1, 2)},
+    **{f"Conv{n}DTranspose": _transposed(n) for n in (1, 2, 3)},
 }
 KERNELS: dict[str, tuple[str, ...]] = {
     "Conv": ("kernel",),
@@ -237,7 +238,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 def family_of(name: str) -> str:
     """The class of a convolution without the number of its axes."""
-    return name.replace("1D", "").replace("2D", "")
+    return re.sub("[123]D", "", name)
 
 
 HANDLERS = {
@@ -245,6 +246,6 @@ HANDLERS = {
     for name, build in PLAIN.items()
 }
 # Keras' other names of the same classes
-HANDLERS |= {name.replace("Conv", "Convolution"): HANDLERS[name] for name in ("Conv1D", "Conv2D")}
-HANDLERS |= {f"Convolution{n}DTranspose": HANDLERS[f"Conv{n}DTranspose"] for n in (1, 2)}
+HANDLERS |= {name.replace("Conv", "Convolution"): HANDLERS[name] for name in ("Conv1D", "Conv2D", "Conv3D")}
+HANDLERS |= {f"Convolution{n}DTranspose": HANDLERS[f"Conv{n}DTranspose"] for n in (1, 2, 3)}
 HANDLERS |= {f"SeparableConvolution{n}D": HANDLERS[f"SeparableConv{n}D"] for n in (1, 2)}

@@ -294,7 +294,7 @@ _BUILDS: dict[str, Callable[[LayerCall], Node]] = {
     "QBatchNormDense": _folded_dense,
     "QEinsumDense": _contraction(_plain_einsum),
     "QEinsumDenseBatchnorm": _folded_einsum,
-    **{f"QConv{n}D": _contraction(channels_last(convolution.PLAIN[f"Conv{n}D"])) for n in (1, 2)},
+    **{f"QConv{n}D": _contraction(channels_last(convolution.PLAIN[f"Conv{n}D"])) for n in (1, 2, 3)},
     "QBatchNormalization": _batch_normalization,
     "QUnaryFunctionLUT": _unary_function,
     "QAffinedUnaryFunctionLUT": _affined_function,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.handler import Handler, LayerCall
@@ -124,6 +125,34 @@ def _clip(call: LayerCall) -> Node:
     return _with_constant(call, "minimum", above, high.reshape(shape))
 
 
+def _where(call: LayerCall) -> Node:
+    """One of two operands at each place, as a constant says: a scale of ones and zeros, and a shift."""
+    chosen, one, two = operand(call, 1), operand(call, 2), operand(call, 3)
+    if isinstance(chosen, Node):
+        raise call.error("chooses by a value that the model computes; only a constant may choose")
+    if isinstance(one, Node) and isinstance(two, Node):
+        first = _chosen(call.part("first", "Multiply"), chosen != 0, one, np.zeros(()))
+        return call.add(Merge("add"), first, _chosen(call.part("second", "Multiply"), chosen == 0, two, np.zeros(())))
+    if isinstance(one, Node):
+        return _chosen(call, chosen != 0, one, np.asarray(two))
+    if isinstance(two, Node):
+        return _chosen(call, chosen == 0, two, np.asarray(one))
+    raise call.error("has no tensor to choose from; write the result instead")
+
+
+def _chosen(call: LayerCall, kept: NDArray[np.bool_], x: Node, other: FloatArray) -> Node:
+    """x where it is kept, else a constant."""
+    scale = _aligned(call, kept.astype(np.float64), x)
+    shift = np.where(scale != 0, 0.0, _aligned(call, other, x))
+    try:
+        same = np.broadcast_shapes(shift.shape, x.shape) == x.shape
+    except ValueError:
+        same = False
+    if not same:
+        raise call.error(f"chooses at {shift.shape} places of a tensor of shape {x.shape}; repeat the tensor before")
+    return call.add(Affine(Tensor(scale), Tensor(shift)), x)
+
+
 def _add_n(call: LayerCall) -> Node:
     found = tensors(call)
     if len({node.shape for node in found}) > 1:
@@ -162,6 +191,7 @@ HANDLERS: dict[str, Handler] = {
     "ops.Square": function(_square, _NOTE),
     "ops.Power": function(_power, f"of keras.ops, up to the power {MAX_POWER}", operands=2),
     "ops.Clip": function(_clip, "of keras.ops, between two numbers", settings=("x_min", "x_max")),
+    "ops.Where": function(_where, "of keras.ops, by a constant condition", operands=3),
     "ops.Sqrt": function(_table("sqrt"), "of keras.ops; 0 for negative values"),
     "ops.Expm1": function(_table("expm1"), _NOTE),
     "ops.Copy": function(_identity, "dropped"),

@@ -47,11 +47,11 @@ _GLOBAL_NOTE = "keepdims, either data_format"
 PLAIN: dict[str, Build] = {
     f"{word}Pooling{rank}D": _pool(operation, rank)
     for word, operation in (("Max", "max"), ("Average", "average"))
-    for rank in (1, 2)
+    for rank in (1, 2, 3)
 } | {
     f"Global{word}Pooling{rank}D": _global_pool(operation, rank)
     for word, operation in (("Max", "max"), ("Average", "mean"))
-    for rank in (1, 2)
+    for rank in (1, 2, 3)
 }
 
 HANDLERS = {

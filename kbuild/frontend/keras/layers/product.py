@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from kbuild.frontend.keras.config import Config
@@ -11,6 +12,7 @@ from kbuild.ir import Node, Tensor
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.normalize import Normalize
+from kbuild.ops.reduce import Reduce
 from kbuild.ops.reshape import Reshape
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -35,6 +37,16 @@ def _equation(call: LayerCall) -> tuple[str, str, str, str]:
     return first[1:], kernel, output[1:], elided
 
 
+def summed(call: LayerCall, source: Node, letters: str, kept: str) -> tuple[Node, str]:
+    """A value and the letters of its axes; those that stand nowhere else are summed over before the product."""
+    axes = tuple(axis for axis, letter in enumerate(letters) if letter not in kept)
+    if not axes or len(axes) == len(letters):
+        return source, letters
+    part = call.part("sums", "Sum")
+    made = part.add(Reduce("sum", axes, math.prod(source.shape[axis] for axis in axes)), source)
+    return made, "".join(letter for letter in letters if letter in kept)
+
+
 def _einsum_dense(call: LayerCall) -> Node:
     """y = activation(einsum(equation, x, kernel) + bias); a product with the last axis only is a Dense."""
     first, second, output, elided = _equation(call)
@@ -50,7 +62,8 @@ def _einsum_dense(call: LayerCall) -> Node:
     last = len(second) == 2 and first[-1:] == second[0] and output == first[:-1] + second[1] and second[1] not in first
     if last and (bias is None or len(bias.shape) == 1):
         return add_activation(call, call.add(Dense(kernel, bias)))
-    return add_activation(call, call.add(Einsum(f"{first},{second}->{output}", kernel, bias)))
+    source, first = summed(call, call.input, first, second + output)
+    return add_activation(call, call.add(Einsum(f"{first},{second}->{output}", kernel, bias), source))
 
 
 def _bias(call: LayerCall, output: str, elided: str, sizes: dict[str, int]) -> Tensor | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.layers.product import summed
 from kbuild.frontend.keras.operands import axes_of, function, operand, tensor
 from kbuild.ir import Node, Tensor
 from kbuild.ops.dense import Dense
@@ -89,9 +90,12 @@ def _einsum(call: LayerCall) -> Node:
     output, inner = output[1:], [w[1:] if isinstance(x, Node) else w for w, x in zip(parts, found, strict=True)]
     if len(inner) == 1:
         (x,) = found
-        if not isinstance(x, Node) or sorted(inner[0]) != sorted(output) or len(output) != len(x.shape):
-            raise call.error(f"the equation {text[:60]} does more than to change the order of axes")
-        return call.add(Transpose(tuple(inner[0].index(letter) for letter in output)), x)
+        if not isinstance(x, Node) or len(set(inner[0])) < len(inner[0]) or len(inner[0]) != len(x.shape):
+            raise call.error(f"the equation {text[:60]} does more than to sum over axes and to change their order")
+        x, letters = summed(call, x, inner[0], output)
+        if sorted(letters) != sorted(output):
+            raise call.error(f"the equation {text[:60]} does more than to sum over axes and to change their order")
+        return call.add(Transpose(tuple(letters.index(letter) for letter in output)), x)
     return _einsum_of_two(call, inner, found, output)
 
 
@@ -100,11 +104,18 @@ def _einsum_of_two(call: LayerCall, words: list[str], found: list[Node | FloatAr
     if isinstance(two, Node):
         one, two, first, second = two, one, second, first
         if isinstance(two, Node):
+            (one, first), (two, second) = (
+                summed(call, source, letters, other + output)
+                for source, letters, other in ((one, first, second), (two, second, first))
+            )
             return call.add(Einsum(f"{second},{first}->{output}"), two, one)
     if not isinstance(one, Node) or isinstance(two, Node):
         raise call.error("has two constants; write their result instead")
     if len(second) != two.ndim:
         raise call.error(f"the constant of shape {two.shape} has not the axes {second}")
+    one, first = summed(call, one, first, second + output)
+    two = two.sum(axis=tuple(axis for axis, letter in enumerate(second) if letter not in first + output))
+    second = "".join(letter for letter in second if letter in first + output)
     last = len(second) == 2 and first[-1:] == second[0] and output == first[:-1] + second[1] and second[1] not in first
     return call.add(Dense(Tensor(two)) if last else Einsum(f"{first},{second}->{output}", Tensor(two)), one)
 

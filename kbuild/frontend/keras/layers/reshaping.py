@@ -41,7 +41,7 @@ def _up_sampling(rank: int) -> Build:
         interpolation = call.config.text("interpolation", "nearest").lower()
         if interpolation == "nearest":
             return call.add(Repeat(factors))
-        if interpolation == "bilinear" and rank > 1:
+        if interpolation == "bilinear" and rank == 2:
             return call.add(Interpolate(factors))
         raise call.error(f"interpolation is {quoted(interpolation)}; nearest and bilinear are supported")
 
@@ -64,13 +64,16 @@ def _permute(call: LayerCall) -> Node:
     return call.add(Transpose(tuple(n - 1 for n in dims if n is not None)))
 
 
+_ZEROS, _CROPPED = "any number of zeros on each side", "any number of elements on each side"
+_EITHER = ", either data_format"
+
 HANDLERS = {
-    "ZeroPadding1D": Handler(channels_last(_zero_padding(1)), "any number of zeros on each side, either data_format"),
-    "ZeroPadding2D": Handler(channels_last(_zero_padding(2)), "any number of zeros on each side, either data_format"),
-    "Cropping1D": Handler(_cropping(1), "any number of elements on each side"),
-    "Cropping2D": Handler(channels_last(_cropping(2)), "any number of elements on each side, either data_format"),
+    **{f"ZeroPadding{n}D": Handler(channels_last(_zero_padding(n)), _ZEROS + _EITHER) for n in (1, 2, 3)},
+    "Cropping1D": Handler(_cropping(1), _CROPPED),
+    **{f"Cropping{n}D": Handler(channels_last(_cropping(n)), _CROPPED + _EITHER) for n in (2, 3)},
     "UpSampling1D": Handler(_up_sampling(1), "any size"),
-    "UpSampling2D": Handler(channels_last(_up_sampling(2)), "nearest and bilinear, either data_format"),
+    "UpSampling2D": Handler(channels_last(_up_sampling(2)), "nearest and bilinear" + _EITHER),
+    "UpSampling3D": Handler(channels_last(_up_sampling(3)), "any size" + _EITHER),
     "RepeatVector": Handler(_repeat_vector, "any number"),
     "Permute": Handler(_permute, "any order"),
 }

@@ -38,6 +38,7 @@ _LAST_AXIS = (
     "Dropout",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
     "AlphaDropout",
     "GaussianDropout",
     "GaussianNoise",
@@ -46,7 +47,7 @@ _LAST_AXIS = (
 )
 _WITH_AXIS = {"BatchNormalization": -1, "LayerNormalization": -1, "UnitNormalization": -1, "Softmax": -1}  # defaults
 _SPATIAL = re.compile(r"(Depthwise|Separable)?Conv[12]D(Transpose)?|(Max|Average)Pooling[12]D")
-_GLOBAL = re.compile(r"Global(Max|Average|Avg)Pool(ing)?([12])D")
+_GLOBAL = re.compile(r"Global(Max|Average|Avg)Pool(ing)?([123])D")
 _SIZES = {"kernel_size": 1, "pool_size": 2, "strides": 1, "dilation_rate": 1}  # with their defaults
 _UNITS = {**dict.fromkeys(_SIZES, 1), "output_padding": 0}  # what they are along the steps
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
