@@ -19,11 +19,14 @@ from kbuild.ops.casting import cast_into
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
+from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.native.plan import Sums
+from kbuild.ops.native.windows import Window
 from kbuild.ops.windows import BLOCK, Array, Pairs, at_least, blocks, per_axis, positions, spread, windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(Contraction):
+class Conv(Contraction, Compiled):
     """The general convolution (XLA's ConvGeneralDilated) of channels-last values.
 
     weight: [*kernel, Cin / groups, Cout]; input [*spatial, Cin]; output [*positions, Cout]. The input gets
@@ -128,6 +131,21 @@ class Conv(Contraction):
         return lambda inputs, overflow: by_blas.evaluate(
             inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow
         )
+
+    def compiled(
+        self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
+    ) -> Evaluation | None:
+        window = Window(
+            self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
+        )
+        sums = Sums(types[0], self.matrix, self.bias, self.infer_type(types), result, self.groups)
+        convolve, shape = kernels.convolution(sums, window, shapes[0]), self.infer_shape(shapes)
+        if convolve is None:
+            return None
+        return lambda inputs, overflow: convolve(inputs[0], overflow).reshape(-1, *shape)
+
+    def products(self, shapes: Sequence[Shape]) -> int:
+        return math.prod(self.infer_shape(shapes)) * self.terms
 
     def _unfolded(
         self, of: FixedType, result: FixedType, inputs: Sequence[IntArray], overflow: OverflowCount

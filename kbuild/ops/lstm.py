@@ -13,7 +13,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.casting import cast_into
-from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
+from kbuild.ops.rnn import Activation, Address, Contract, FloatState, Reach, Recurrent, State, Step, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,9 @@ class Lstm(Recurrent):
         """The activation of the gates."""
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
-    def stepper(self) -> Step:
+    def stepper(self, contract: Contract) -> Step:
         to_h, to_c = self.state_types()
-        plus, recurrent, before = self.adder(), self.recurrent(), self.sum_type()
+        plus, recurrent, before = self.adder(), self.recurrent(contract), self.sum_type()
         gate, act, act_cell = (
             Activation.of(op, of) for op, of in ((self.gate(), before), (self.act(), before), (self.act_cell(), to_c))
         )
