@@ -174,7 +174,8 @@ def _prove(of: Sums, windows: Windows, halves: bool) -> _Proof | None:
     if max(largest + centred, 1 << max(down, 0)).bit_length() + max(-down, 0) >= INT64_BITS:
         return None
     filled = np.concatenate([of.weight.data, np.zeros((1, of.weight.shape[-1]), np.int64)])
-    cut = digits(filled[windows.terms], max(-of.x.min - centre, of.x.max - centre, centre), lost, of.accum.quantization, halves)
+    most = max(-of.x.min - centre, of.x.max - centre, centre)
+    cut = digits(filled[windows.terms], most, lost, of.accum.quantization, halves)
     if cut is None:
         return None
     return _Proof(
