@@ -19,9 +19,9 @@ def fingerprint(compiler: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, options: Options = OPTIONS) -> Path:
     """Compile the library into `folder`. Raises MissingTool without a compiler, StageError with its first error."""
-    return compile_shared([_source()], folder / LIBRARY, build_dir=folder, log_dir=folder, options=OPTIONS)
+    return compile_shared([_source()], folder / LIBRARY, build_dir=folder, log_dir=folder, options=options)
 
 
 def _source() -> Path:
