@@ -23,7 +23,8 @@ def run(given: argparse.Namespace) -> int:
     tools = doctor()
     keras, kernels = keras_version(), state(Cache())
     if given.json:
-        print(json.dumps({"tools": [vars(tool) for tool in tools], "keras": keras, "emulator_kernels": kernels}, indent=2))
+        facts = {"tools": [vars(tool) for tool in tools], "keras": keras, "emulator_kernels": kernels}
+        print(json.dumps(facts, indent=2))
         return 0
     rows = [(tool.name, tool.version if tool.found else "missing", tool.origin, tool.needed_for) for tool in tools]
     rows.append(("keras", keras or "missing", None, "live models and reference predictions"))

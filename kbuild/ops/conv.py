@@ -128,16 +128,12 @@ class Conv(Contraction, Compiled):
         by_blas = FloatConv(
             floats, self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
         )
-        return lambda inputs, overflow: by_blas.evaluate(
-            inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow
-        )
+        return lambda inputs, overflow: by_blas.evaluate(inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow)
 
     def compiled(
         self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
     ) -> Evaluation | None:
-        window = Window(
-            self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
-        )
+        window = Window(self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups)
         sums = Sums(types[0], self.matrix, self.bias, self.infer_type(types), result, self.groups)
         convolve, shape = kernels.convolution(sums, window, shapes[0]), self.infer_shape(shapes)
         if convolve is None:
@@ -190,4 +186,3 @@ class Conv(Contraction, Compiled):
         bias = 0.0 if self.bias is None else self.bias.floats()
         least = self._real(low, positive) + self._real(high, negative) + bias
         return Interval(least[0], (self._real(high, positive) + self._real(low, negative) + bias)[0])
-

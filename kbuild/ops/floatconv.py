@@ -1,14 +1,10 @@
 """Sums of a convolution in float64, where `floatsums.py` says that they are exact.
 
-Windows are laid out in memory for BLAS, a block of samples at a time. Windows over all but the first spatial axis are
-enough: those that overlap along it share their memory, and the sums of each index along the first axis of the kernel
-are added. A depthwise convolution is one product for each element of a window, and no matrices.
+Windows are laid out in memory for BLAS, a block of samples at a time. A depthwise convolution is one product for each
+element of a window, and no matrices.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,10 +13,9 @@ from kbuild.fixed import FloatArray, IntArray
 from kbuild.ir.op import OverflowCount
 from kbuild.ops import blas
 from kbuild.ops.floatsums import FloatSums
-from kbuild.ops.windows import Pairs, blocks, positions, spread, windows
+from kbuild.ops.windows import Pairs, blocks, spread, windows
 
 BLOCK = 1 << 19  # elements of the windows that are laid out in memory at once: they stay in the cache
-FEW_TERMS = 24  # of so few in a sum BLAS is no faster than the copy of the rest
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class FloatConv:
         """Integers of the result, [B, *shape], for x [B, *spatial, C]."""
         result = np.empty((len(x), *shape), np.int64)
         extent = (self.kernel[0] - 1) * self.dilation[0] + 1
-        for samples, row_blocks in blocks((len(x), *shape[:-1], self._laid_terms * self.groups), BLOCK):
+        for samples, row_blocks in blocks((len(x), *shape[:-1], len(self.sums.weight) * self.groups), BLOCK):
             padded = self._padded(x[samples], np.float64)
             apart = self.sums.remainders
             low_bits = None if apart is None else self._padded(x[samples].astype(apart.weight.dtype))
@@ -60,16 +55,6 @@ class FloatConv:
     def _padded(self, x: IntArray, dtype: type[np.generic] | None = None) -> IntArray | FloatArray:
         return spread(x, self.padding, self.input_dilation, 0, dtype)
 
-    @property
-    def _shares_rows(self) -> bool:
-        few = len(self.sums.weight) // self.kernel[0] < FEW_TERMS
-        return self.groups == 1 and self.kernel[0] > 1 and not few and self.sums.remainders is None
-
-    @property
-    def _laid_terms(self) -> int:
-        """Elements of one window of one group that are in memory for each position."""
-        return len(self.sums.weight) // (self.kernel[0] if self._shares_rows else 1)
-
     def _sum(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
         """The sums [B, *positions, N] of the padded input."""
         if self.groups > 1 and self.groups == x.shape[-1] == sums.shape[-1]:
@@ -77,33 +62,12 @@ class FloatConv:
         elif self.groups > 1:
             self._grouped(x, sums)
         else:
-            flat, more = sums.reshape(len(x), -1, sums.shape[-1]), None
-            matrices = list(self._taps(x)) if self._shares_rows else [self._whole(x)]
-            for columns, weight in zip(matrices, np.split(self.sums.weight, len(matrices)), strict=True):
-                if more is None:
-                    more = blas.matmul(columns, weight, flat)
-                else:
-                    more = blas.matmul(columns, weight, None if more is flat else more)
-                    np.add(flat, more, out=flat)
+            blas.matmul(self._laid_out(x), self.sums.weight, sums.reshape(len(x), -1, sums.shape[-1]))
 
-    def _whole(self, x: IntArray | FloatArray) -> FloatArray:
-        """Whole windows [B, positions, K]."""
+    def _laid_out(self, x: IntArray | FloatArray) -> FloatArray:
+        """Windows [B, positions, K]."""
         view = windows(x, self.kernel, self.strides, self.dilation)
         return view.astype(np.float64, order="C").reshape(len(x), -1, len(self.sums.weight))
-
-    def _taps(self, x: IntArray | FloatArray) -> Iterator[FloatArray]:
-        """The elements [B, positions, K / kernel[0]] of windows at each index along the first axis of the kernel."""
-        size, (step, *steps), (apart, *gaps) = self.kernel, self.strides, self.dilation
-        count = positions(x.shape[1], size[0], step, (0, 0), apart)
-        laid: dict[int, FloatArray] = {}  # rows by distance from a multiple of the stride: a tap's rows are neighbours
-        for k in range(size[0]):
-            first, phase = divmod(k * apart, step)
-            if phase not in laid:
-                view = windows(x[:, phase::step], (1, *size[1:]), (1, *steps), (1, *gaps))
-                shape = (*view.shape[:2], math.prod(view.shape[2 : len(size) + 1]), -1)
-                laid[phase] = view.astype(np.float64, order="C", copy=False).reshape(shape)
-            rows = laid[phase][:, first : first + count]
-            yield rows.reshape(len(x), count * rows.shape[2], rows.shape[3])
 
     def _grouped(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
         view = windows(x, self.kernel, self.strides, self.dilation)

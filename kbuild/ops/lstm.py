@@ -63,7 +63,7 @@ class Lstm(Recurrent):
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
     def stepper(self, contract: Contract) -> Step:
-        to_h, to_c = self.state_types()
+        (to_h, to_c), units = self.state_types(), self.units
         plus, recurrent, before = self.adder(), self.recurrent(contract), self.sum_type()
         gate, act, act_cell = (
             Activation.of(op, of) for op, of in ((self.gate(), before), (self.act(), before), (self.act_cell(), to_c))
@@ -74,12 +74,13 @@ class Lstm(Recurrent):
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
             h, c = state
-            i, f, g, o = np.split(plus(a, recurrent(h, overflow)), 4)
-            kept = exact.multiply(gate(f), c, (of.width, to_c.width))
-            added = exact.multiply(gate(i), act(g), (of.width, of_g.width))
+            sums = plus(a, recurrent(h, overflow))
+            i_f, g, o = gate(sums[: 2 * units]), act(sums[2 * units : 3 * units]), gate(sums[3 * units :])
+            kept = exact.multiply(i_f[units:], c, (of.width, to_c.width))
+            added = exact.multiply(i_f[:units], g, (of.width, of_g.width))
             total, fraction = exact.add(kept, at_c[0], added, at_c[1], widths)
             c = cast_into(total, fraction, to_c, overflow)
-            h = exact.multiply(gate(o), act_cell(c), (of.width, of_shown.width))
+            h = exact.multiply(o, act_cell(c), (of.width, of_shown.width))
             return cast_into(h, of.fraction + of_shown.fraction, to_h, overflow), c
 
         return step

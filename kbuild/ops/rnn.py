@@ -25,6 +25,7 @@ from kbuild.ops.native.plan import Sums
 from kbuild.ops.relu import Relu
 from kbuild.parallel import parts
 
+_UNCOUNTED = OverflowCount()  # every value of an activation is of its type
 _BLOCK = 1 << 16  # sums of one step that are worked on at once
 
 State = tuple[IntArray, ...]
@@ -57,7 +58,7 @@ class Activation:
         return cls(op.prepared([before], result), result)
 
     def __call__(self, q: IntArray) -> IntArray:
-        return self.evaluate([q], OverflowCount())
+        return self.evaluate([q], _UNCOUNTED)
 
 
 def exact_sum(x: FixedType, weight: Tensor, bias: Tensor | None) -> FixedType:

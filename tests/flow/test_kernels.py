@@ -50,7 +50,9 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def broken_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """It fails, and counts how often it was asked."""
     path, calls = tmp_path / "broken-c++", tmp_path / "calls"
-    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 9.9 && exit\necho x >> {calls}\necho "error: no"\nexit 1\n')
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo 9.9 && exit\necho x >> {calls}\necho "error: no"\nexit 1\n'
+    )
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("CXX", str(path))
     return calls

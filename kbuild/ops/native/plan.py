@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass, replace
-from kbuild.fixed import INT64_BITS, FixedType, IntArray, Overflow, Quantization, quantize
+from kbuild.fixed import INT64_BITS, FixedType, IntArray, Overflow, Quantization, contains, quantize
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import reach
 from kbuild.ops.native.segments import Digit, digits
@@ -200,8 +200,9 @@ def _rounding(shift: int, mode: Quantization, sign: int) -> _Rounding:
     }[mode]
 
 
-def _limit(to: FixedType | None) -> _Limit:
-    if to is None:
+def _limit(to: FixedType | None, of: FixedType | None = None) -> _Limit:
+    """Of integers of any type, or of the type `of`."""
+    if to is None or (of is not None and of.fraction == to.fraction and contains(to, of)):
         return _Limit(_NO_LIMIT, 0, 0, 0)
     mode = {Overflow.WRAP: _WRAP, Overflow.SAT_ZERO: _SAT_ZERO}.get(to.overflow, _SAT)
     return _Limit(mode, to.min, to.max, to.floor)
@@ -224,6 +225,6 @@ def _plan(
         outputs, start.shape[-1], of.groups, windows.group_step, weights[0].size,
         of.x.min, of.x.max, proof.centre, windows.inputs, windows.packed, windows.repeat, len(runs), runs.ctypes.data,
         len(windows.base), at.ctypes.data,
-        proof.product, proof.cast, _limit(proof.accum), _limit(of.result),
+        proof.product, proof.cast, _limit(proof.accum), _limit(of.result, of.accum),
     )  # fmt: skip
     return Plan(kernel, structure, kept, windows.inputs, len(windows.base) * outputs * of.groups)
