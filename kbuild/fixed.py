@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass, replace
-from kbuild.parallel import PART, mapped, parts
+from kbuild.parallel import mapped, parts
 
 IntArray = NDArray[Any]  # int64, or object holding Python integers
 FloatArray = NDArray[np.float64]
 
 MAX_WIDTH = 1024
 _BLOCK = 1 << 15  # values at a time, so that the steps of a conversion stay in the processor's cache
+_PART = 1 << 17  # the same: worth a thread
 INT64_BITS = 62  # headroom of one bit over the sign: adding half an LSB before a shift cannot overflow
 
 
@@ -342,7 +343,7 @@ def from_float(x: Any, to: FixedType, ends: tuple[float, float] | None = None) -
             block = slice(start, min(start + _BLOCK, part.stop))
             target[block] = _round_floats(scale(np.asarray(flat[block], np.float64), to.fraction), to.quantization)
 
-    mapped(convert, parts(values.size, PART))
+    mapped(convert, parts(values.size, _PART))
     inside = to.floor <= scaled[0] - 1 and scaled[1] + 1 <= to.max  # rounding moves a value by less than one
     return rounded if inside else limit(rounded, to)
 

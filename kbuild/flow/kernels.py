@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 KERNELS = "kernels"
 VARIABLE = "KBUILD_EMULATOR"
 NUMPY, COMPILED = "numpy", "compiled"
-_WORTH_USING = 1 << 22  # products: milliseconds of NumPy
-_WORTH_COMPILING = 1 << 29  # some tenths of a second, beside seconds of a compiler, once
+_WORTH_USING = 1 << 22  # products: a millisecond of NumPy
+_WORTH_COMPILING = 1 << 29  # about a tenth of a second; the compiler takes seconds, but once for all models to come
 
 
 def kernels_for(cache: Cache, products: int) -> Kernels | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compiled_kernels import KINDS, compiled, needs_compiler
+from compiled_kernels import AVX2, KINDS, compiled, needs_compiler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from oracle import random_type
 from test_floatconv import random_conv
 
-pytestmark = [needs_compiler, pytest.mark.parametrize("kind", KINDS)]
+pytestmark = needs_compiler
+each_kind = pytest.mark.parametrize("kind", KINDS)
 RANDOM = st.randoms(use_true_random=False)
 
 
@@ -103,12 +104,14 @@ def check_convolution(kind: str, rng: random.Random) -> None:
     assert count == wanted_count
 
 
+@each_kind
 @settings(max_examples=60, deadline=None)
 @given(rng=RANDOM)
 def test_sums(kind: str, rng: random.Random) -> None:
     check_sums(kind, rng)
 
 
+@each_kind
 @settings(max_examples=60, deadline=None)
 @given(rng=RANDOM)
 def test_convolutions(kind: str, rng: random.Random) -> None:
@@ -116,12 +119,14 @@ def test_convolutions(kind: str, rng: random.Random) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [*KINDS, *AVX2])
 @pytest.mark.parametrize("check", [check_sums, check_convolution])
 def test_many(kind: str, check: Callable[[str, random.Random], None]) -> None:
     for seed in range(3000):
         check(kind, random.Random(seed))
 
 
+@each_kind
 def test_most_are_computed(kind: str) -> None:
     """The tests above see the kernels, in all ways to round and to limit."""
     rng = random.Random(2)
@@ -134,6 +139,7 @@ def test_most_are_computed(kind: str) -> None:
     }
 
 
+@each_kind
 @pytest.mark.parametrize("bits", [8, 15, 16, 17, 24, 31])
 @pytest.mark.parametrize("signed", [True, False])
 def test_the_largest_sums(kind: str, bits: int, signed: bool) -> None:
@@ -149,6 +155,7 @@ def test_the_largest_sums(kind: str, bits: int, signed: bool) -> None:
     assert contract(q, OverflowCount()).tolist() == (q.astype(object) @ weight.data.astype(object)).tolist()
 
 
+@each_kind
 @pytest.mark.parametrize("mode", Quantization)
 @pytest.mark.parametrize("lost", [1, 10, 15, 16, 17, 30])
 def test_every_product_rounded(kind: str, mode: Quantization, lost: int) -> None:
@@ -168,6 +175,7 @@ def test_every_product_rounded(kind: str, mode: Quantization, lost: int) -> None
     assert (contract(rows, OverflowCount()).tolist(), 0) == definition(many, rows)
 
 
+@each_kind
 def test_what_kernels_leave_to_numpy(kind: str) -> None:
     """Operands of more bits, products that need more than 32, sums that have to saturate on the way."""
     x, accum = FixedType(16, 16), FixedType(40, 40)
@@ -184,6 +192,7 @@ def test_what_kernels_leave_to_numpy(kind: str) -> None:
     assert not taken(result=FixedType(70, 40))
 
 
+@each_kind
 @pytest.mark.parametrize("up", [29, 30, 31, 32])
 def test_up_to_62_bits(kind: str, up: int) -> None:
     """Sums of 31 bits, shifted left as products or by the cast: exact where they are taken, and not taken beyond."""
@@ -199,6 +208,7 @@ def test_up_to_62_bits(kind: str, up: int) -> None:
             assert (contract(q, OverflowCount()).tolist(), 0) == definition(of, q)
 
 
+@each_kind
 def test_no_samples(kind: str) -> None:
     x, kernels = FixedType(8, 8), compiled(kind)
     of = Sums(x, Tensor(np.ones((4, 3), np.int64), x), None, FixedType(20, 20), x)
@@ -209,6 +219,7 @@ def test_no_samples(kind: str) -> None:
     assert columns(np.ones((2, 4, 300), np.int64), OverflowCount()).tolist() == np.full((2, 3, 300), 4).tolist()
 
 
+@each_kind
 def test_blocks_of_samples(kind: str) -> None:
     """More samples than are packed at a time, of more elements than fit a block, and not contiguous."""
     of, result, rng = FixedType(16, 6), FixedType(16, 6), np.random.default_rng(1)
@@ -230,6 +241,7 @@ def test_blocks_of_samples(kind: str) -> None:
         assert count.values > 0
 
 
+@each_kind
 def test_inputs_outside_their_type(kind: str) -> None:
     x = FixedType(8, 8)
     of = Sums(x, Tensor(np.ones((2, 3), np.int64), x), None, FixedType(20, 20), x)
