@@ -242,7 +242,7 @@ def test_blocks_of_samples(kind: str) -> None:
 
 
 @each_kind
-def test_inputs_outside_their_type(kind: str) -> None:
+def test_wrong_inputs(kind: str) -> None:
     x = FixedType(8, 8)
     of = Sums(x, Tensor(np.ones((2, 3), np.int64), x), None, FixedType(20, 20), x)
     dense, columns = compiled(kind).dense(of), compiled(kind).columns(of)
@@ -252,3 +252,6 @@ def test_inputs_outside_their_type(kind: str) -> None:
             dense(q, OverflowCount())
         with pytest.raises(ValueError, match="outside their type"):
             columns(q.T, OverflowCount())
+    for found in (dense, columns):
+        with pytest.raises(ValueError, match="a sample has 3 elements, not 2"):
+            found(np.zeros((3, 3), np.int64), OverflowCount())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ class Kernels:
             return None
 
         def evaluate(q: IntArray, overflow: OverflowCount) -> IntArray:
-            q = np.ascontiguousarray(q, np.int64)
+            q = _contiguous(q, plan, q.shape[-2])
             y = np.empty((*q.shape[:-2], plan.outputs, q.shape[-1]), np.int64)
             batches = q.size // max(q.shape[-2] * q.shape[-1], 1)
             overflow.add(self._call(plan, q, (q.shape[-1], batches), y))
@@ -61,7 +62,7 @@ class Kernels:
             return None
 
         def evaluate(q: IntArray, overflow: OverflowCount) -> IntArray:
-            q = np.ascontiguousarray(q, np.int64)
+            q = _contiguous(q, plan, math.prod(q.shape[1:]))
             y = np.empty((len(q), plan.outputs), np.int64)
             overflow.add(self._call(plan, q, (len(q),), y))
             return y
@@ -78,6 +79,12 @@ class Kernels:
         if answer == _OUT_OF_RANGE:
             raise ValueError("inputs are outside their type")
         return overflows.value
+
+
+def _contiguous(q: IntArray, plan: Plan, elements: int) -> IntArray:
+    if elements != plan.inputs:
+        raise ValueError(f"a sample has {elements} elements, not {plan.inputs}")
+    return np.ascontiguousarray(q, np.int64)
 
 
 class Compiled(ABC):
