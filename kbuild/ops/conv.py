@@ -21,8 +21,7 @@ from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
 from kbuild.ops.native.kernels import Compiled, Kernels
 from kbuild.ops.native.plan import Sums
-from kbuild.ops.native.windows import Window
-from kbuild.ops.windows import BLOCK, Array, Pairs, at_least, blocks, per_axis, positions, spread, windows
+from kbuild.ops.windows import BLOCK, Array, Pairs, Window, at_least, blocks, per_axis, positions, spread, windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +54,11 @@ class Conv(Contraction, Compiled):
     def kernel(self) -> tuple[int, ...]:
         """Size of the kernel along the spatial axes."""
         return self.weight.shape[:-2]
+
+    @property
+    def window(self) -> Window:
+        """What decides which inputs each sum has."""
+        return Window(self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups)
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         super().verify(shapes)
@@ -125,17 +129,14 @@ class Conv(Contraction, Compiled):
         floats = float_sums(types[0], self.matrix, self.bias, accum, result, self.groups)
         if floats is None:
             return partial(self._unfolded, types[0], result)
-        by_blas = FloatConv(
-            floats, self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
-        )
+        by_blas = FloatConv(floats, self.window)
         return lambda inputs, overflow: by_blas.evaluate(inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow)
 
     def compiled(
         self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
     ) -> Evaluation | None:
-        window = Window(self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups)
         sums = Sums(types[0], self.matrix, self.bias, self.infer_type(types), result, self.groups)
-        convolve, shape = kernels.convolution(sums, window, shapes[0]), self.infer_shape(shapes)
+        convolve, shape = kernels.convolution(sums, self.window, shapes[0]), self.infer_shape(shapes)
         if convolve is None:
             return None
         return lambda inputs, overflow: convolve(inputs[0], overflow).reshape(-1, *shape)

@@ -13,7 +13,8 @@ import numpy as np
 from kbuild.fixed import FixedType, IntArray
 from kbuild.ir.op import Evaluation, OverflowCount, Shape
 from kbuild.ops.native.plan import CHANNELS, COLUMNS, ROWS, Plan, Sums, channels_plan, columns_plan, rows_plan
-from kbuild.ops.native.windows import Window, matrix
+from kbuild.ops.native.windows import laid_out, matrix
+from kbuild.ops.windows import Window
 
 Accumulation = Callable[[IntArray, OverflowCount], IntArray]
 _FINE, _OUT_OF_RANGE, _NO_MEMORY = range(3)
@@ -39,8 +40,8 @@ class Kernels:
         """For integers [B, *shape], channels last: [B, elements of the result]."""
         if of.groups == shape[-1] > 1:
             repeat = of.weight.shape[-1] // of.groups
-            return self._by_rows(channels_plan(of, window.over(shape, repeat)))
-        return self._by_rows(rows_plan(of, window.over(shape)))
+            return self._by_rows(channels_plan(of, laid_out(window, shape, repeat)))
+        return self._by_rows(rows_plan(of, laid_out(window, shape)))
 
     def columns(self, of: Sums) -> Accumulation | None:
         """For integers [..., K, M], a sample in each column: [..., N, M]."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kbuild.dataclass import dataclass
 from kbuild.fixed import IntArray
-from kbuild.ops.windows import Pairs, positions
+from kbuild.ops.windows import Window, positions
 
 NOTHING = -1  # the term that fills up a tap
 
@@ -33,66 +33,58 @@ class Windows:
     repeat: int = 1
 
 
-@dataclass(frozen=True)
-class Window:
-    """The fields of `ops/conv.py` that decide which inputs a sum has."""
+def laid_out(window: Window, shape: Sequence[int], repeat: int = 0) -> Windows:
+    """For values of a shape [*spatial, C], in taps of pairs; with `repeat` each channel has so many outputs."""
+    *spatial, channels = shape
+    wide = channels * max(repeat, 1)
+    padded = [low + (n - 1) * f + 1 + high for n, f, (low, high) in _axes(window, spatial)]
+    steps = [math.prod(padded[axis + 1 :]) * wide for axis in range(len(padded))]
+    counts = [
+        positions((n - 1) * f + 1, size, stride, pad, apart)
+        for (n, f, pad), size, stride, apart in zip(
+            _axes(window, spatial), window.kernel, window.strides, window.dilation, strict=True
+        )
+    ]
+    base = _grid([np.arange(n) * stride for n, stride in zip(counts, window.strides, strict=True)], steps)
+    places = _grid([np.arange(n) * apart for n, apart in zip(window.kernel, window.dilation, strict=True)], steps)
+    if repeat:
+        taps, terms = places, np.arange(len(places))[:, np.newaxis]
+    else:
+        taps, terms = _pairs(window, places, channels)
+    return Windows(
+        math.prod(shape), math.prod(padded) * wide, _runs(window, spatial, channels, steps),
+        base, taps, terms, 0 if repeat else channels // window.groups, max(repeat, 1),
+    )  # fmt: skip
 
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: Pairs
-    dilation: tuple[int, ...]
-    input_dilation: tuple[int, ...]
-    groups: int
 
-    def over(self, shape: Sequence[int], repeat: int = 0) -> Windows:
-        """For values of a shape [*spatial, C], in taps of pairs; with `repeat` each channel has so many outputs."""
-        *spatial, channels = shape
-        wide = channels * max(repeat, 1)
-        padded = [low + (n - 1) * f + 1 + high for n, f, (low, high) in self._axes(spatial)]
-        steps = [math.prod(padded[axis + 1 :]) * wide for axis in range(len(padded))]
-        counts = [
-            positions((n - 1) * f + 1, size, stride, pad, apart)
-            for (n, f, pad), size, stride, apart in zip(
-                self._axes(spatial), self.kernel, self.strides, self.dilation, strict=True
-            )
-        ]
-        base = _grid([np.arange(n) * stride for n, stride in zip(counts, self.strides, strict=True)], steps)
-        places = _grid([np.arange(n) * apart for n, apart in zip(self.kernel, self.dilation, strict=True)], steps)
-        if repeat:
-            taps, terms = places, np.arange(len(places))[:, np.newaxis]
-        else:
-            taps, terms = self._pairs(places, channels)
-        return Windows(
-            math.prod(shape), math.prod(padded) * wide, self._runs(spatial, channels, steps),
-            base, taps, terms, 0 if repeat else channels // self.groups, max(repeat, 1),
-        )  # fmt: skip
+def _axes(window: Window, spatial: Sequence[int]) -> list[tuple[int, int, tuple[int, int]]]:
+    return list(zip(spatial, window.input_dilation, window.padding, strict=True))
 
-    def _axes(self, spatial: Sequence[int]) -> list[tuple[int, int, tuple[int, int]]]:
-        return list(zip(spatial, self.input_dilation, self.padding, strict=True))
 
-    def _pairs(self, places: IntArray, channels: int) -> tuple[IntArray, IntArray]:
-        """Terms that are neighbours in the sum and in the packed inputs go in pairs."""
-        length = channels // self.groups
-        if self.groups == 1 and self.dilation[-1] == 1:
-            length *= self.kernel[-1]
-            places = places[:: self.kernel[-1]]
-        first, terms = pairs(length)
-        taps = (places[:, np.newaxis] + first).ravel()
-        rows = np.where(terms == NOTHING, NOTHING, terms + np.arange(len(places))[:, np.newaxis, np.newaxis] * length)
-        return taps, rows.reshape(-1, 2)
+def _pairs(window: Window, places: IntArray, channels: int) -> tuple[IntArray, IntArray]:
+    """Terms that are neighbours in the sum and in the packed inputs go in pairs."""
+    length = channels // window.groups
+    if window.groups == 1 and window.dilation[-1] == 1:
+        length *= window.kernel[-1]
+        places = places[:: window.kernel[-1]]
+    first, terms = pairs(length)
+    taps = (places[:, np.newaxis] + first).ravel()
+    rows = np.where(terms == NOTHING, NOTHING, terms + np.arange(len(places))[:, np.newaxis, np.newaxis] * length)
+    return taps, rows.reshape(-1, 2)
 
-    def _runs(self, spatial: Sequence[int], channels: int, steps: Sequence[int]) -> IntArray:
-        axes = self._axes(spatial)
-        into = _grid([low + np.arange(n) * f for n, f, (low, _) in axes], steps)
-        out_of = np.arange(len(into)) * channels
-        axis = len(axes)  # elements of all axes from here on are neighbours
-        while axis and axes[axis - 1][1] == 1:
-            axis -= 1
-            if axes[axis][2] != (0, 0):
-                break
-        together = math.prod(spatial[axis:])
-        runs = np.stack([out_of, into, np.full_like(into, channels * together)], axis=1)
-        return runs[::together]
+
+def _runs(window: Window, spatial: Sequence[int], channels: int, steps: Sequence[int]) -> IntArray:
+    axes = _axes(window, spatial)
+    into = _grid([low + np.arange(n) * f for n, f, (low, _) in axes], steps)
+    out_of = np.arange(len(into)) * channels
+    axis = len(axes)  # elements of all axes from here on are neighbours
+    while axis and axes[axis - 1][1] == 1:
+        axis -= 1
+        if axes[axis][2] != (0, 0):
+            break
+    together = math.prod(spatial[axis:])
+    runs = np.stack([out_of, into, np.full_like(into, channels * together)], axis=1)
+    return runs[::together]
 
 
 def pairs(length: int) -> tuple[IntArray, IntArray]:
