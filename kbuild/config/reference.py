@@ -34,7 +34,9 @@ Settings are resolved once for each layer: what is said under `LayerName` wins o
 that over the default. Within one level a variable named in `Precision` wins over the type given for all; a type given
 for all at a stronger level wins over a variable named at a weaker one. A layer type is the Keras class name, or a more
 general one, over which it wins: a `QDense` and a `QBatchNormDense` are `Dense` too. An activation fused into a layer,
-such as the `relu` of `fc1`, is a layer of its own with the name `fc1_relu`.
+such as the `relu` of `fc1`, is a layer of its own with the name `fc1_relu`; `fc1_linear` is `fc1` where it has none.
+A step inside a `GarNet` is a layer of its own too, such as `gar_1_edges` (`kbuild show` lists them); types under
+`LayerType` and `Model` are for its weights only, and its values have types of their own unless it is named.
 
 The spellings of older files are understood under a layer's name or type: `table_size` for `TableSize`, `exp_table_t`
 for `Precision.exp_table`, and so on for every key and variable. There `Strategy: Stable` of a softmax means its

@@ -25,6 +25,7 @@ _ACTIVATIONS = ("activation", "relu", "elu", "softmax")
 
 # Keys of Precision that are no variable of a layer: all others, and the widest type that auto may choose.
 _EVERY = "default"
+_TRAINED = ("weight", "bias")
 _MAXIMUM = "maximum"
 
 
@@ -34,7 +35,8 @@ class LayerInfo:
 
     `variables` are the names that Precision may use for it (`weight`, `bias`, `accum`, `result` …); `aliases` other
     layer names that mean it; `type_aliases` other type names that mean its class (a QDense is also a Dense); `softmax`
-    the softmax that alone reads its result.
+    the softmax that alone reads its result; `inner` whether it is a step inside a layer of the class, of which the
+    types of the class and of the model are for the weights only.
     """
 
     name: str
@@ -43,6 +45,12 @@ class LayerInfo:
     aliases: tuple[str, ...] = ()
     type_aliases: tuple[str, ...] = ()
     softmax: str | None = None
+    inner: bool = False
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        """The variables for which the types of the class and of the model are."""
+        return tuple(name for name in self.variables if name in _TRAINED) if self.inner else self.variables
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -114,7 +122,10 @@ def resolve_settings(recipe: Recipe, layers: Sequence[LayerInfo]) -> dict[str, L
     matcher = _Matcher(recipe, layers)
     problems = matcher.problems()
     raise_problems(problems)
-    return {layer.name: _resolve(layer, matcher.levels(layer), matcher.before(layer), recipe) for layer in layers}
+    return {
+        layer.name: _resolve(layer, matcher.levels(layer), matcher.named(layer), matcher.before(layer), recipe)
+        for layer in layers
+    }
 
 
 class _Matcher:
@@ -136,7 +147,11 @@ class _Matcher:
         """The rules that concern a layer, strongest first."""
         types = {name.casefold(): rules for name, rules in self._hls.layer_type.items()}
         by_type = [types[name.casefold()] for name in layer.types if name.casefold() in types]
-        return [*self._by_name[layer.name], *by_type, self._hls.model]
+        return [*self.named(layer), *by_type, self._hls.model]
+
+    def named(self, layer: LayerInfo) -> list[LayerRules]:
+        """The rules that name the layer."""
+        return self._by_name[layer.name]
 
     def before(self, softmax: LayerInfo) -> list[LayerRules]:
         """Rules by name of layers whose result only this softmax reads: their `Strategy: Stable` means it."""
@@ -151,7 +166,8 @@ class _Matcher:
                 message = f"this is the layer {layer.name}, which {first.key} sets too; delete one of the two"
                 problems.append(Problem(second.place, second.key, message))
             for rules in self._by_name[layer.name]:
-                problems += _misfits(rules, [layer], f"the layer {layer.name}", layer.softmax is not None)
+                whose, before_softmax = f"the layer {layer.name}", layer.softmax is not None
+                problems += _misfits(rules, [layer], layer.variables, whose, before_softmax)
         spelled: dict[str, LayerRules] = {}
         for name, rules in self._hls.layer_type.items():
             first = spelled.setdefault(name.casefold(), rules)
@@ -160,7 +176,8 @@ class _Matcher:
                 problems.append(Problem(rules.place, rules.key, message))
             concerned = [layer for layer in self._layers if name.casefold() in map(str.casefold, layer.types)]
             if concerned:
-                problems += _misfits(rules, concerned, f"a layer of type {name}")
+                variables = [variable for layer in concerned for variable in layer.common]
+                problems += _misfits(rules, concerned, variables, f"a layer of type {name}")
             else:
                 problems.append(Problem(rules.place, rules.key, self._type_message(name)))
         return problems
@@ -192,11 +209,15 @@ class _Matcher:
 
 
 def _misfits(
-    rules: LayerRules, layers: Sequence[LayerInfo], whose: str, before_softmax: bool = False
+    rules: LayerRules,
+    layers: Sequence[LayerInfo],
+    found: Sequence[str],
+    whose: str,
+    before_softmax: bool = False,
 ) -> list[Problem]:
-    """Variables and implementations that none of the layers has."""
+    """Variables and implementations that none of the layers has, of which `found` are the variables."""
     problems = []
-    variables = list(dict.fromkeys(variable for layer in layers for variable in layer.variables))
+    variables = list(dict.fromkeys(found))
     accepted = {*variables, _EVERY, _MAXIMUM, *(_TABLE if any(map(_is_activation, layers)) else ())}
     for name, setting in rules.precision.items():
         if name not in accepted and setting.value is not None:  # auto asks for nothing
@@ -234,7 +255,11 @@ def _implementations(layer: LayerInfo) -> tuple[str, ...]:
 
 
 def _resolve(
-    layer: LayerInfo, levels: Sequence[LayerRules], before: Sequence[LayerRules], recipe: Recipe
+    layer: LayerInfo,
+    levels: Sequence[LayerRules],
+    named: Sequence[LayerRules],
+    before: Sequence[LayerRules],
+    recipe: Recipe,
 ) -> LayerSettings:
     def pick(get: Callable[[LayerRules], Setting[T] | None], default: Setting[T]) -> Setting[T]:
         return next((found for rules in levels if (found := get(rules)) is not None), default)
@@ -246,7 +271,7 @@ def _resolve(
     reuse = pick(lambda rules: rules.reuse_factor, Setting(1))
     return LayerSettings(
         layer=layer.name,
-        precision={name: _precision(name, levels) for name in layer.variables},
+        precision={name: _precision(name, levels if name in layer.common else named) for name in layer.variables},
         maximum=pick(lambda rules: rules.precision.get(_MAXIMUM), Setting(None)),
         reuse_factor=reuse,
         strategy=_strategy(layer, levels),

@@ -15,10 +15,15 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Layer:
-    """The Keras layer a node came from: its name (as in `LayerName`) and class (as in `LayerType`)."""
+    """The Keras layer a node came from: its name (as in `LayerName`) and class (as in `LayerType`).
+
+    inner: whether it is a step inside a layer of this class, whose values have types of their own: those that a recipe
+    gives to the class or to the whole model are for its weights only.
+    """
 
     name: str
     class_name: str
+    inner: bool = False
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _node(node: Node, inline: int) -> str:
     shown = ", ".join(f"{name} = {_value(value, inline)}" for name, value in fields)
     args = ", ".join("%" + name for name in node.inputs)
     text = f"%{node.name} = {node.op.kind}({args})" + (f" {{{shown}}}" if shown else "")
-    layer = f"{json.dumps(node.layer.name)} {json.dumps(node.layer.class_name)}"
+    layer = f"{json.dumps(node.layer.name)} {json.dumps(node.layer.class_name)}{' inner' if node.layer.inner else ''}"
     return f"{text} : {_type(node.type)}{_shape(node.shape)} @ {layer}"
 
 
@@ -182,7 +182,7 @@ class _Parser:
         self.take("sign", ":")
         of, shape = self.type(), self.shape()
         self.take("sign", "@")
-        layer = Layer(self.string(), self.string())
+        layer = Layer(self.string(), self.string(), self.accept("name", "inner"))
         try:
             op = self.op_class(kind)(**fields)
         except (TypeError, KeyError) as error:

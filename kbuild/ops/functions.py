@@ -62,6 +62,12 @@ def _sparse_plus(x: FloatArray) -> FloatArray:
     return np.where(x <= -1, 0.0, np.where(x < 1, 0.25 * (x + 1) ** 2, x))
 
 
+def _at_least_one(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Significand in 1 .. 2 and power of two of numbers from 1 on; of 1 for what is less."""
+    significand, exponent = np.frexp(np.maximum(x, 1.0))
+    return 2 * significand, np.ldexp(0.5, exponent)
+
+
 FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
@@ -87,4 +93,8 @@ FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     "scaled_exp": lambda x, factor=1.0: np.exp(np.minimum(factor * x, 700.0)),
     "inverse": lambda x, epsilon=1e-7: 1 / (x + epsilon),
     "exp": lambda x: np.exp(np.minimum(x, 700.0)),
+    "gaussian": lambda x: np.exp(-np.square(x)),
+    # The product of both is 1 / x for x from 1 on.
+    "reciprocal_significand": lambda x: 1 / _at_least_one(x)[0],
+    "reciprocal_exponent": lambda x: 1 / _at_least_one(x)[1],
 }

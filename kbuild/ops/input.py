@@ -12,9 +12,10 @@ from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 
 @dataclass(frozen=True)
 class Input(Op):
-    """A model input. Its value is given, never computed."""
+    """A model input. Its value is given, never computed. natural: the type that a model declares for its integers."""
 
     shape: Shape
+    natural: FixedType | None = None
 
     kind: ClassVar[str] = "input"
     arity: ClassVar[tuple[int, int | None]] = (0, 0)

@@ -86,10 +86,11 @@ class Lut(Op):
         if self.function == GIVEN:
             values, shape = self.made().floats(), inputs[0].low.shape
             return Interval(np.full(shape, values.min()), np.full(shape, values.max()))
-        # All functions here are smooth with at most one bend below zero: a fine grid over the interval, which for a
-        # monotonic function is exact at its ends, finds the extreme of the others to well within a table step.
+        # All functions here are smooth with at most one bend, at or below zero: a fine grid over the interval, which
+        # for a monotonic function is exact at its ends, finds the extreme of the others to well within a table step.
         steps = np.linspace(0.0, 1.0, 257)
-        low, high = inputs[0].low, inputs[0].high
-        values = np.stack([self.eval_float([low + (high - low) * s]) for s in steps])
-        dip = self.eval_float([np.clip(np.linspace(-2.0, 0.0, 257), low[..., None], high[..., None])]).min(axis=-1)
-        return Interval(np.minimum(values.min(axis=0), dip), values.max(axis=0))
+        first, last = inputs[0].low, inputs[0].high
+        values = np.stack([self.eval_float([first + (last - first) * s]) for s in steps])
+        bend = self.eval_float([np.clip(np.linspace(-2.0, 0.0, 257), first[..., None], last[..., None])])
+        low, high = np.minimum(values.min(axis=0), bend.min(axis=-1)), np.maximum(values.max(axis=0), bend.max(axis=-1))
+        return Interval(low, high)

@@ -83,13 +83,23 @@ class Step(Op):
         full = np.broadcast_to(values, (*index.shape, values.shape[-1]))
         return np.take_along_axis(full, index[..., np.newaxis], axis=-1)[..., 0]
 
-    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
-        x, bounds = inputs[0], self.thresholds.floats()
+    def _passed(self, x: FloatArray) -> IntArray:
+        """The number of thresholds that each value has reached."""
+        bounds = self.thresholds.floats()
         index = np.zeros(x.shape, np.int64)
         for k in range(bounds.shape[-1]):
             index += x >= bounds[..., k]
-        return self._values(self.values.floats(), index)
+        return index
+
+    def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
+        return self._values(self.values.floats(), self._passed(inputs[0]))
 
     def interval(self, inputs: Sequence[Interval]) -> Interval:
-        values, shape = self.values.floats(), inputs[0].low.shape
-        return Interval(np.full(shape, values.min()), np.full(shape, values.max()))
+        """The extremes of the values between what the ends of the input reach."""
+        first, last, values = self._passed(inputs[0].low), self._passed(inputs[0].high), self.values.floats()
+        low, high = np.full(first.shape, np.inf), np.full(first.shape, -np.inf)
+        for k in range(values.shape[-1]):
+            there, value = (first <= k) & (k <= last), values[..., k]
+            low = np.where(there, np.minimum(low, value), low)
+            high = np.where(there, np.maximum(high, value), high)
+        return Interval(low, high)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from kbuild.config import LayerInfo, LayerSettings
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FixedType, FloatArray
-from kbuild.ir import Graph, Node
+from kbuild.ir import Graph, Layer, Node
 
 _FOLDED = re.compile(r"Batchnorm$|BatchNorm(?!alization)|BatchNorm$")  # a layer with its normalization folded in
 _QUANTIZED = re.compile(r"^(Q|Binary|Ternary)(?=[A-Z])")
@@ -65,6 +65,7 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
     """The layers of a graph fresh from the front end, with the precision variables of all their nodes."""
     found: dict[str, LayerInfo] = {}
     softmax = _softmax_readers(graph)
+    bent = tuple(node.layer.name for node in graph if node.layer.class_name == "Activation")
     for node in graph:
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
@@ -73,10 +74,18 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
             node.layer.name,
             node.layer.class_name,
             tuple(dict.fromkeys(variables)),
+            aliases=_aliases(node.layer, bent),
             type_aliases=tuple(name for name in dict.fromkeys(aliases) if name != node.layer.class_name),
+            inner=node.layer.inner,
             softmax=softmax.get(node.layer.name),
         )
     return list(found.values())
+
+
+def _aliases(layer: Layer, activations: tuple[str, ...]) -> tuple[str, ...]:
+    """hls4ml's name of the linear activation of a layer without another one."""
+    bent = any(name.startswith(f"{layer.name}_") for name in activations)
+    return () if layer.inner or layer.class_name == "InputLayer" or bent else (f"{layer.name}_linear",)
 
 
 def _softmax_readers(graph: Graph) -> dict[str, str]:

@@ -28,6 +28,7 @@ from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes.resolve_precision import after_cast, type_interval
+from kbuild.passes.softmax_tables import Exponents, Refined
 
 _FLOOR = (Quantization.TRN, Quantization.TRN_ZERO)
 _ALL = 1 << 16  # inputs of a table that are all tried; of more, so many in each cell
@@ -129,9 +130,10 @@ def _of_node(original: Op, node: Node, sources: list[Source], quantized: bool) -
     rounding = _cast(node, types)
     if own == 0.0 and (rounding == 0.0 or quantized):
         return None
-    if quantized:  # by the model too; a value near a tie may end one step beside it
-        rounding = float(node.fixed().lsb)
-    why = [("its constants are rounded", constants), ("its accumulator is narrow", sums), (_result(node), rounding)]
+    last = _result(node)
+    if quantized:
+        rounding, last = float(node.fixed().lsb), f"a value near a tie may end one step of {node.fixed()} beside it"
+    why = [("its constants are rounded", constants), ("its accumulator is narrow", sums), (last, rounding)]
     return Inexact(node, ", ".join(reason for reason, error in why if error), own + rounding)
 
 
@@ -235,15 +237,20 @@ def _tried(op: Lut, low: int, high: int) -> IntArray:
 
 
 def _of_softmax(node: Node, op: Softmax, source: Source) -> Inexact | None:
-    """Of the stable one: see `tables.Exponents.error_bound`, here for the tables as they are."""
+    """Of the stable one: see `softmax_tables`, here for the tables as they are."""
     if op.implementation == "argmax":
         return None
     exp, inverse = op.tables()
     reason = f"tables of {exp.data.size} and {inverse.data.size} entries"
     if op.implementation != "stable":
         return Inexact(node, reason, None)
-    of, (low, high) = source.type, source.ends
-    length, entries, cell = node.shape[-1], exp.floats(), min((2.0**op.exp_shift - 1) * float(of.lsb), 1.0)
+    of, (low, high), length = source.type, source.ends, node.shape[-1]
+    last = float(node.fixed().lsb) * (2.0 if op.distinct else 1.0)  # the cast, and what makes the largest distinct
+    if op.exp_low is not None:
+        span = (low * float(of.lsb), high * float(of.lsb))
+        tables = Refined(Exponents(op.implementation, of, span, length), op.refinement()[2].width - 2)
+        return Inexact(node, reason, min(tables.error_bound + last, 1.0))
+    entries, cell = exp.floats(), min((2.0**op.exp_shift - 1) * float(of.lsb), 1.0)
     middles = centers(0, op.exp_shift, len(entries), of.fraction)
     rounding = float(np.abs(entries - np.exp(-middles)).max()) * (1 + length)
     beyond = high - low >= len(entries) << op.exp_shift
@@ -252,4 +259,4 @@ def _of_softmax(node: Node, op: Softmax, source: Source) -> Inexact | None:
     exact = np.ldexp(1.0 / centers(1 << top, op.inv_shift, inverse.data.size, 0), exp.fixed().fraction)
     reciprocal = 0.5 / inverse.data.size + float(np.abs(inverse.floats() / exact - 1).max())
     own = (0.25 * math.expm1(cell) + (rounding + tail) / max(float(entries[0]), float(exp.fixed().lsb))) * 1.01
-    return Inexact(node, reason, own + reciprocal * 1.01 + float(node.fixed().lsb))
+    return Inexact(node, reason, min(own + reciprocal * 1.01 + last, 1.0))

@@ -25,7 +25,7 @@ def is_exact(graph: Graph, context: Context) -> bool:
     """Whether results keep every bit: where the recipe says so, else where the model has quantizers of its own."""
     if context.bit_exact is not None:
         return context.bit_exact
-    return any(isinstance(node.op, Quantize | Step) or any(t.type for t in _tensors(node.op)) for node in graph)
+    return any(isinstance(node.op, Quantize) or any(t.type for t in _tensors(node.op)) for node in graph)
 
 
 def _tensors(op: Op) -> list[Tensor]:

@@ -9,9 +9,11 @@ import numpy as np
 
 from kbuild.emulate import chunks, float_values
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization, type_for
-from kbuild.ir import Graph, Node
+from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
+from kbuild.ops.input import Input
+from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
 
@@ -27,9 +29,10 @@ _PROBES = 4096  # values of the data that are looked at before all of them
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
-    its declared range, else fixed<16,6>.
+    its declared range, else its integers, as many as the value width holds, else fixed<16,6>.
 
-    An input of indices has the type that holds them all, whichever of them are in the data.
+    An input of indices, or of a number that is only compared with counts, has the type that holds them all, whichever
+    of them are in the data.
     """
     given = context.type_of(node, "result")
     if given is not None:
@@ -46,19 +49,35 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     if node.name in context.ranges:
         low, high = context.ranges[node.name]
         return range_type(low, high, VALUE_WIDTH)
+    natural = node.op.natural if isinstance(node.op, Input) else None
+    if natural is not None:
+        width = min(natural.width, VALUE_WIDTH)
+        return FixedType(width, width, natural.signed, Quantization.TRN_ZERO, Overflow.SAT)
     return DEFAULT_INPUT
 
 
 def _rows_read(graph: Graph, node: Node) -> int | None:
-    """The number of rows of the largest table that the value is an index of; None where it has another use."""
+    """One more than the largest number that matters of a value that is only an index of tables, or compared with
+    positive whole numbers; None where it has another use."""
     found = 0
     for user in graph.users[node.name]:
-        moved = user.op.kind in ("identity", "reshape", "transpose") and user.name not in graph.outputs
-        rows = user.op.rows if isinstance(user.op, Gather) else _rows_read(graph, user) if moved else None
+        moved = user.op.kind in ("identity", "reshape", "transpose", "repeat") and user.name not in graph.outputs
+        rows = numbers(user.op) or (_rows_read(graph, user) if moved else None)
         if rows is None:
             return None
         found = max(found, rows)
     return found or None
+
+
+def numbers(op: Op) -> int | None:
+    """How many whole numbers from 0 on an op tells apart, as an index or by comparing with each; None for others."""
+    if isinstance(op, Gather):
+        return op.rows
+    if not isinstance(op, Step):
+        return None
+    counts = op.thresholds.floats()
+    whole = np.array_equal(counts, np.floor(counts)) and counts.min() >= 1
+    return int(counts.max()) + 1 if whole else None
 
 
 def data_type(data: FloatArray) -> FixedType:

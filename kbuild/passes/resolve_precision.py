@@ -29,7 +29,7 @@ from kbuild.ops.softmax import Softmax
 from kbuild.ops.step import Step
 from kbuild.passes import exactness
 from kbuild.passes.context import Context
-from kbuild.passes.ranges import MARGIN, input_type, integer_bits, observed
+from kbuild.passes.ranges import MARGIN, input_type, integer_bits, numbers, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
 from kbuild.passes.tables import Span, lut_table
 
@@ -234,14 +234,19 @@ def _constant(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _gather(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Gather)
-    largest = resolver.types[0].range[1]
-    if largest < op.rows - 1:
-        raise RecipeError(
-            f"layer {resolver.node.layer.name}: its input of type {resolver.types[0]} holds no index above "
-            f"{int(largest)}, and the last row is {op.rows - 1}; give the input the type {index_type(op.rows)}"
-        )
+    _check_numbers(resolver, op.rows, "index", "the last row is")
     typed = replace(op, weight=resolver.constant(op.weight, "embeddings"))
     return typed, resolver.result(typed)
+
+
+def _check_numbers(resolver: Resolver, count: int, noun: str, largest: str) -> None:
+    """Refuse an input that does not hold all of the numbers 0 .. count - 1."""
+    of = resolver.types[0]
+    if of.range[1] < count - 1:
+        raise RecipeError(
+            f"layer {resolver.node.layer.name}: its input of type {of} holds no {noun} above {int(of.range[1])}, and "
+            f"{largest} {count - 1}; give the input the type {index_type(count)}"
+        )
 
 
 def _einsum(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
@@ -297,6 +302,9 @@ def _quantize(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
 
 def _step(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     assert isinstance(op, Step)
+    counts = numbers(op)
+    if counts is not None and op.values.type is None:  # of no quantizer, whose input may be as narrow as it is
+        _check_numbers(resolver, counts, "number", "it is compared with numbers up to")
     typed = replace(op.on(resolver.types[0]), values=resolver.factor(op.values, "values"))
     return typed, resolver.result(typed)
 

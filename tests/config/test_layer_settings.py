@@ -198,6 +198,20 @@ def test_names_of_other_case_and_aliases(folder: Path) -> None:
     assert resolved["fc1"].reuse_factor.value == 2
 
 
+def test_types_of_an_inner_layer_are_its_weights_unless_it_is_named(folder: Path) -> None:
+    inside = LayerInfo("gar_S", "GarNet", WEIGHTED, inner=True)
+    config = recipe(
+        folder,
+        Model={"Precision": "fixed<10,2>"},
+        LayerType={"GarNet": {"Precision": {"default": "fixed<11,3>"}, "ReuseFactor": 4}},
+        LayerName={"gar_S": {"Precision": {"result": "fixed<12,4>"}}},
+    )
+    found = resolve_settings(config, [inside])["gar_S"]
+    types = [found.type_of(name) for name in WEIGHTED]
+    assert types == [FixedType(11, 3), FixedType(11, 3), None, FixedType(12, 4)]
+    assert found.reuse_factor.value == 4
+
+
 def test_trace_output_traces_every_layer(folder: Path) -> None:
     config = recipe(folder, Model={"TraceOutput": True}, LayerName={"fc1": {"Trace": False}})
     resolved = resolve_settings(config, LAYERS)

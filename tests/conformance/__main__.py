@@ -60,8 +60,9 @@ def can_be_made(library: str) -> bool:
     if library in ("qkeras", "hgq") and author.python() is None:
         print(f"kbuild: {library} is skipped: {author.PYTHON} names no Python that has it", flush=True)
         return False
-    if library == "hgq2" and importlib.util.find_spec("hgq") is None:
-        print("kbuild: hgq2 is skipped: it is not in this environment, and needs Python 3.11 or later", flush=True)
+    module = {"hgq2": "hgq", "qkeras3": "qkeras"}.get(library)
+    if module is not None and importlib.util.find_spec(module) is None:
+        print(f"kbuild: {library} is skipped: it is not in this environment", flush=True)
         return False
     return True
 

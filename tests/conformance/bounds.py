@@ -39,7 +39,8 @@ Array = np.ndarray
 LARGEST_SLOPE = {
     "sigmoid": 0.25, "tanh": 1.0, "softplus": 1.0, "softsign": 1.0, "gelu": 1.13, "gelu_tanh": 1.13, "silu": 1.1,
     "mish": 1.1, "hard_silu": 1.5, "log_sigmoid": 1.0, "soft_shrink": 1.0, "sparse_plus": 1.0, "squareplus": 1.0,
-    "tanh_shrink": 1.0, "selu": 1.0507009873554805 * 1.6732632423543772,
+    "tanh_shrink": 1.0, "gaussian": 0.8578, "reciprocal_significand": 1.0, "reciprocal_exponent": 1.0,
+    "selu": 1.0507009873554805 * 1.6732632423543772,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from conformance.layers import (
     attention,
     convolution,
     core,
+    graphs,
     merging,
     models,
     normalization,
@@ -29,6 +30,7 @@ FAMILIES = {
     "merge and products": merging,
     "reshape": reshaping,
     "attention": attention,
+    "graph networks": graphs,
     "models": models,
     "keras.ops": operators,
     "QKeras": qkeras,
@@ -38,7 +40,7 @@ FAMILIES = {
     "refused": refused,
 }
 KERAS = ("keras3", "keras2")  # compared in floats, and within bounds in fixed point
-QUANTIZED = ("qkeras", "hgq", "hgq2")  # compared as integers, by equality
+QUANTIZED = ("qkeras", "qkeras3", "hgq", "hgq2")  # compared as integers, by equality
 LIBRARIES = (*KERAS, *QUANTIZED)
 HEAVY = {"network": 4, "Conv2D": 2, "Conv1D": 2, "LSTM": 2, "GRU": 2, "network, channels_first": 2}  # cases more
 
@@ -73,7 +75,8 @@ def generators(library: str) -> dict[str, Callable[..., object]]:
 
 
 def _tables(library: str) -> tuple[str, ...]:
-    return ("CASES", f"{library.upper()}_CASES") if library in KERAS else (f"{library.upper()}_CASES",)
+    own = "QKERAS_CASES" if library == "qkeras3" else f"{library.upper()}_CASES"
+    return ("CASES", own) if library in KERAS else (own,)
 
 
 def family_of(layer: str) -> str:

@@ -82,7 +82,7 @@ def make(case: CaseId, folder: Path, kind: str | None = None) -> Reference:
         from conformance import author
 
         return author.make(case, folder)
-    if case.answered_by == "hgq2":
+    if case.answered_by in ("hgq2", "qkeras3"):
         from conformance.quantized import reference
 
         return reference.make(case, folder)

@@ -55,10 +55,11 @@ def assert_computes(graph: Graph, expected: np.ndarray = Y) -> None:
         {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "batch_input_shape": [None, 3]}}]},
         {"name": "s", "layers": [{"class_name": "Dense", "config": DENSE}], "build_input_shape": [None, 3]},
         {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "input_shape": [3]}}]},
+        {"name": "s", "layers": [{"class_name": "Dense", "config": {**DENSE, "input_shape": [3], "use_bias": 1}}]},
         {"layers": [{"class_name": "InputLayer", "config": {"batch_shape": [8, 3]}, "name": "x"},
                     {"class_name": "keras.layers>Dense", "config": DENSE}]},
     ],
-    ids=["bare list", "batch_input_shape", "build_input_shape", "input_shape", "InputLayer"],
+    ids=["bare list", "batch_input_shape", "build_input_shape", "input_shape", "use_bias 1", "InputLayer"],
 )  # fmt: skip
 def test_sequential(tmp_path: Path, config: object) -> None:
     assert_computes(read(tmp_path, {"class_name": "Sequential", "config": config}))

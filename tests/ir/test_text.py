@@ -37,6 +37,7 @@ def example(of: FixedType | None) -> Graph:
             Node("x", Input((16,)), (), (16,), layer, of),
             Node("d", Dense(weight, bias, None if of is None else FixedType(40, 12)), ("x",), (5,), layer, of),
             Node("r", Relu(slope, None, Tensor(np.array(6.0)) if of is None else None), ("d",), (5,), layer, of),
+            Node("i", Relu(), ("d",), (5,), Layer("g_part", "GarNet", inner=True), of),
             Node("t", Lut("elu", (0.1 + 0.2, -1e-30)), ("r",), (5,), layer, of),
             Node("s", Merge("add"), ("d", "t"), (5,), layer, of),
         ),

@@ -65,7 +65,12 @@ def test_step_counts_the_thresholds(seed: int) -> None:
         taken = sum(int(value) * x.lsb >= Fraction(t) for t in rows[index[1:]])
         assert int(found[index]) == int(every[index[1:]][taken])
     assert np.array_equal(found, op.on(x).eval([q], [x], of, OverflowCount()))
-    assert np.array_equal(op.eval_float([to_float(q, x)]), to_float(found, of))
+    floats = op.eval_float([to_float(q, x)])
+    assert np.array_equal(floats, to_float(found, of))
+    bounds = op.interval([Interval(to_float(q, x).min(axis=0), to_float(q, x).max(axis=0))])
+    assert (bounds.low <= floats).all() and (floats <= bounds.high).all()
+    points = op.interval([Interval(to_float(q[0], x), to_float(q[0], x))])
+    assert np.array_equal(points.low, floats[0]) and np.array_equal(points.high, floats[0])
 
 
 @pytest.mark.parametrize(

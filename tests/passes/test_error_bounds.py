@@ -17,9 +17,11 @@ from kbuild.ops.dense import Dense
 from kbuild.ops.input import Input
 from kbuild.ops.lut import Lut
 from kbuild.ops.quantize import Quantize
+from kbuild.ops.softmax import Softmax
 from kbuild.passes.context import Context
 from kbuild.passes.error_bounds import Inexact, inexact, is_rounded_by_model, sentences
 from kbuild.passes.pipeline import optimize
+from kbuild.passes.softmax_tables import Exponents, softmax_tables
 
 DATA = Path(__file__).parent.parent / "frontend" / "data"
 NAMES = ("qkeras_", "hgq", "keras3_sequence_a", "keras3_sequential", "keras3_attention_0_", "keras3_spatial_p")
@@ -124,6 +126,22 @@ def test_a_table_is_off_by_what_it_really_is() -> None:
     coarse = Lut("tanh", (), Tensor(entries[8::16], FixedType(8, 2)), offset=-128, shift=4)
     (worse,) = single(Lut("tanh"), coarse, FixedType(8, 2))
     assert worse.bound is not None and 0.2 < worse.bound < 0.3  # half a cell of half a unit, at slope one
+
+
+@pytest.mark.parametrize("size", [None, 256, 4096])
+@pytest.mark.parametrize("x", [FixedType(14, 3), FixedType(9, 6), FixedType(20, 8)], ids=str)
+def test_softmax(x: FixedType, size: int | None) -> None:
+    """Its bound holds, and says little where the tables say much."""
+    rng = np.random.default_rng(3)
+    span = (x.min * float(x.lsb), x.max * float(x.lsb))
+    op, result = softmax_tables(Softmax(), Exponents("stable", x, span, 4), size, None, None, None)
+    (found,) = single(Softmax(), op, result, x)
+    q = np.concatenate([rng.integers(x.min, x.max + 1, (4000, 4)), rng.integers(-40, 41, (4000, 4))])
+    made = to_float(op.eval([q], [x], result, OverflowCount()), result)
+    error = float(np.abs(made - Softmax().eval_float([to_float(q, x)])).max())
+    assert found.bound is not None and error <= found.bound <= 1.0
+    if size is None:
+        assert found.bound <= 2.0**-14
 
 
 def test_what_a_quantizer_rounds_alike_is_exact() -> None:

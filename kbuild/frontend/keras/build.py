@@ -96,11 +96,11 @@ class _Builder:
             return [each_step(call, lambda step: self.run(model, path, [step])[0])]
         return list(handler.results(call))
 
-    def _part_layer(self, path: Path, part: str, class_name: str) -> Layer:
+    def _part_layer(self, path: Path, part: str, class_name: str, inner: bool) -> Layer:
         key = path, part
         if key not in self._parts:
             name = self._layer_names.take(f"{self._layers[path].name}_{part}")
-            self._parts[key] = Layer(name, class_name)
+            self._parts[key] = Layer(name, class_name, inner)
         return self._parts[key]
 
     def _transpose(self, source: Node, axes: tuple[int, ...]) -> Node:

@@ -45,11 +45,13 @@ class Config:
         return self.values.get(key)
 
     def flag(self, key: str, default: bool) -> bool:
-        """A boolean."""
+        """A boolean; 1 and 0 count as true and false, as they do for Keras."""
         value = self.values.get(key, default)
-        if not isinstance(value, bool):
-            raise self._wrong(key, "true or false")
-        return value
+        if value is True or value is False:
+            return value
+        if isinstance(value, int | float) and value in (0, 1):
+            return value == 1
+        raise self._wrong(key, "true or false")
 
     def integer(self, key: str, default: int | None = None) -> int:
         """An integer; 3.0 counts as one."""

@@ -28,7 +28,8 @@ _KERAS_PACKAGES = (
     "tensorflow.python.keras",
     "builtins",
 )
-_KNOWN_PACKAGES = ("qkeras", "HGQ")  # their classes have names of their own
+# Their classes have names of their own.
+_KNOWN_PACKAGES = ("qkeras", "HGQ", "hls4ml", "caloGraphNN", "caloGraphNN_keras")
 _SHAPE_KEYS = ("batch_shape", "batch_input_shape")
 
 

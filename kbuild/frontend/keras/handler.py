@@ -23,7 +23,8 @@ class LayerCall:
 
     `arguments` are those of the call that are no inputs; a function has all of its own there (`spec.Call`).
     `layer` is what its nodes are marked with; `part_layer` makes a layer of a part of it, such as a fused activation,
-    from the part's name and class. `add_transpose` adds a change of layout, which is no operation of any layer.
+    from the part's name and class, and whether it is an inner one (`ir.Layer`). `add_transpose` adds a change of
+    layout, which is no operation of any layer.
     `exact`: its weights are those of a quantized model, and kept to the last bit. `live` is the layer object of a model
     in memory, None in one from files.
     """
@@ -33,7 +34,7 @@ class LayerCall:
     inputs: tuple[Node, ...]
     layer: Layer
     add_node: AddNode
-    part_layer: Callable[[str, str], Layer]
+    part_layer: Callable[[str, str, bool], Layer]
     add_transpose: Callable[[Node, tuple[int, ...]], Node]
     arguments: Mapping[str, object] = field(default_factory=dict)
     exact: bool = False
@@ -88,7 +89,11 @@ class LayerCall:
 
     def part(self, name: str, class_name: str) -> LayerCall:
         """The same call, marking nodes with a layer of their own, `<name of this layer>_<name>`."""
-        return replace(self, layer=self.part_layer(name, class_name))
+        return replace(self, layer=self.part_layer(name, class_name, False))
+
+    def inner(self, name: str) -> LayerCall:
+        """As `part`, for a step inside this layer, whose values have types of their own."""
+        return replace(self, layer=self.part_layer(name, self.config.class_name, True))
 
     def on(self, *inputs: Node) -> LayerCall:
         """The same call on other inputs."""

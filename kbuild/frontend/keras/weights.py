@@ -291,9 +291,13 @@ def _numbered_variables(path: Path, names: tuple[str, ...], folder: Folder, part
             f"the weights of the layer {quoted('/'.join(path))} are those of a layer {quoted(owner)}; "
             "are these the weights of this model?"
         )
-    stored = [name for name in variables.names() if name.isdecimal()]
-    if stored and len(stored) != len(names):
+    there = variables.names()
+    stored = [name for name in there if name.isdecimal()]
+    numbered = list(names)
+    if stored and len(stored) != len(names):  # a layer may save some of its variables by their names itself
+        numbered = [name for name in names if name not in there]
+    if stored and len(stored) != len(numbered):
         raise UnsupportedModel(_count(path, names, len(stored)))
-    arrays = {name: variables.array(str(number)) for number, name in enumerate(names)}
+    arrays = {name: variables.array(str(numbered.index(name)) if name in numbered else name) for name in names}
     present = {name: array for name, array in arrays.items() if array is not None}
     return present if len(present) == len(names) else None

@@ -29,7 +29,7 @@ def make(case: CaseId, folder: Path) -> Reference:
     for attempt in range(ATTEMPTS):
         rng = random.Random(f"{case} {attempt}")
         keras.backend.clear_session()
-        script = QuantizedScript(keras, 3 if case.answered_by == "hgq2" else 2, rng)
+        script = QuantizedScript(keras, 3 if case.answered_by in ("hgq2", "qkeras3") else 2, rng)
         script.scope |= scope
         try:
             with warnings.catch_warnings():
@@ -119,4 +119,15 @@ def _hgq2() -> Library:
     return keras, names | {"QuantizerConfig": QuantizerConfig}, _loader(keras, {}), ("keras", "h5", "json")
 
 
-_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "hgq": _hgq, "hgq2": _hgq2}
+def _qkeras3() -> Library:
+    import keras
+    import qkeras
+    from qkeras.utils import _add_supported_quantized_objects
+
+    custom: dict[str, Any] = {}
+    _add_supported_quantized_objects(custom)
+    names = {**custom, "QActivation": qkeras.QActivation, "BatchNormalization": keras.layers.BatchNormalization}
+    return keras, names, _loader(keras, custom), ("keras", "h5", "json")
+
+
+_LIBRARIES: dict[str, Callable[[], Library]] = {"qkeras": _qkeras, "qkeras3": _qkeras3, "hgq": _hgq, "hgq2": _hgq2}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
+from kbuild.fixed import FixedType
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layers.activation import add_activation
@@ -15,6 +17,8 @@ from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.reshape import Reshape
+
+_INTEGER = re.compile(r"(u?)int(8|16|32|64)")
 
 
 def input_shape(config: Config) -> tuple[int, ...]:
@@ -39,7 +43,15 @@ def _input(call: LayerCall) -> Node:
         raise call.error("is an input of strings; encode them as numbers before the model")
     if call.config.raw("sparse") or call.config.raw("ragged"):
         raise call.error("is a sparse or ragged input; use a dense one of a fixed shape")
-    return call.add(Input(input_shape(call.config)))
+    return call.add(Input(input_shape(call.config), _integers(call.config.text("dtype", "float32"))))
+
+
+def _integers(dtype: str) -> FixedType | None:
+    """The type of an integer dtype, None for any other."""
+    if dtype == "bool":
+        return FixedType(1, 1, signed=False)
+    match = _INTEGER.fullmatch(dtype)
+    return None if match is None else FixedType(int(match[2]), int(match[2]), signed=not match[1])
 
 
 def dense_weights(config: Config) -> tuple[str, ...]:
