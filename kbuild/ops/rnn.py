@@ -26,7 +26,7 @@ from kbuild.ops.relu import Relu
 from kbuild.parallel import parts
 
 _UNCOUNTED = OverflowCount()  # every value of an activation is of its type
-_BLOCK = 1 << 16  # sums of one step that are worked on at once
+_BLOCK = 1 << 17  # sums of one step that are worked on at once
 
 State = tuple[IntArray, ...]
 Step = Callable[[IntArray, State, OverflowCount], State]
