@@ -65,7 +65,7 @@ def csim(
 
 
 def emulate(recipe: str, data: str, samples: int) -> dict[str, float]:
-    """Samples a second of the NumPy emulator."""
+    """Samples a second of the emulator."""
     model = Model(recipe)
     model.start("emulate")
     x = inputs(data, samples)

@@ -10,6 +10,7 @@ import numpy as np
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Graph, Node, OverflowCount
+from kbuild.ops.native.kernels import Compiled, Kernels
 from kbuild.ops.walk import Compute, compute_float, counting, prepared, walk
 from kbuild.parallel import mapped
 
@@ -31,11 +32,13 @@ def quantize_inputs(graph: Graph, inputs: Mapping[str, FloatArray]) -> tuple[dic
     """
     found, overflows = {}, {}
     for node in graph.inputs:
-        x = _shaped(node, inputs)
-        found[node.name] = from_float(x, node.fixed())
-        low, high = (float(v) for v in node.fixed().range)
-        lsb = float(node.fixed().lsb)
-        outside = OverflowCount(results=int(np.count_nonzero((x < low - lsb) | (x > high + lsb))))
+        x, of = _shaped(node, inputs), node.fixed()
+        ends = (float(x.min(initial=0)), float(x.max(initial=0)))
+        found[node.name] = from_float(x, of, ends)
+        low, high = float(of.range[0]) - float(of.lsb), float(of.range[1]) + float(of.lsb)
+        inside = low <= ends[0] and ends[1] <= high
+        y = x[:0] if inside else np.asarray(x, dtype=np.float64)  # bounds are not rounded to float32
+        outside = OverflowCount(results=int(np.count_nonzero((y < low) | (y > high))))
         overflows[node.name] = node.overflows(outside)
     if len({len(x) for x in found.values()}) > 1:
         raise ValueError("the inputs have different numbers of samples")
@@ -43,20 +46,30 @@ def quantize_inputs(graph: Graph, inputs: Mapping[str, FloatArray]) -> tuple[dic
 
 
 def _shaped(node: Node, inputs: Mapping[str, FloatArray]) -> FloatArray:
+    """One input, in float64 or in the float32 that it may have."""
     if node.name not in inputs:
         raise ValueError(f"the input {node.layer.name} is missing")
-    x = np.asarray(inputs[node.name], dtype=np.float64)
+    x = np.asarray(inputs[node.name])
+    x = x if x.dtype == np.float32 else np.asarray(x, dtype=np.float64)
     if x.ndim == 0 or x[:1].size != int(np.prod(node.shape)) * min(len(x), 1):
         wanted = ", ".join(["samples", *map(str, node.shape)])
         raise ValueError(f"the input {node.layer.name} has shape {x.shape}, not ({wanted})")
     return x.reshape(len(x), *node.shape)
 
 
-def run(graph: Graph, inputs: Mapping[str, IntArray], keep: Collection[str] | None = None) -> Run:
-    """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs)."""
+def run(
+    graph: Graph,
+    inputs: Mapping[str, IntArray],
+    keep: Collection[str] | None = None,
+    kernels: Kernels | None = None,
+) -> Run:
+    """Run on integer inputs by node name, samples first; keep the values named (default: the model's outputs).
+
+    With `kernels` sums of products are computed by them, where they can be: the result is the same.
+    """
     kept = set(graph.outputs if keep is None else keep)
     _keep_freed_memory()
-    evaluations = prepared(graph)
+    evaluations = prepared(graph, kernels)
 
     def part(chunk: Mapping[str, IntArray]) -> Run:
         overflows = {node.name: OverflowCount() for node in graph}
@@ -90,6 +103,15 @@ def _keep_freed_memory() -> None:
     np.empty((1 << 25) - (1 << 16), np.uint8)
 
 
+def products(graph: Graph) -> int:
+    """How many products each sample takes that kernels may compute."""
+    return sum(
+        node.op.products([graph[name].shape for name in node.inputs])
+        for node in graph
+        if isinstance(node.op, Compiled)
+    )
+
+
 def run_float(
     graph: Graph, inputs: Mapping[str, FloatArray], keep: Collection[str] | None = None
 ) -> dict[str, FloatArray]:
@@ -102,4 +124,5 @@ def float_values(
     graph: Graph, inputs: Mapping[str, FloatArray], compute: Compute = compute_float
 ) -> Iterator[tuple[str, FloatArray]]:
     """Name and float64 value of each node in order; a value is dropped after its last reader."""
-    return walk(graph, {node.name: _shaped(node, inputs) for node in graph.inputs}, compute)
+    given = {node.name: np.asarray(_shaped(node, inputs), dtype=np.float64) for node in graph.inputs}
+    return walk(graph, given, compute)

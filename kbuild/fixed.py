@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass, replace
-from kbuild.parallel import PART, mapped, parts
+from kbuild.parallel import mapped, parts
 
 IntArray = NDArray[Any]  # int64, or object holding Python integers
 FloatArray = NDArray[np.float64]
 
 MAX_WIDTH = 1024
 _BLOCK = 1 << 15  # values at a time, so that the steps of a conversion stay in the processor's cache
+_PART = 1 << 17  # the same: worth a thread
 INT64_BITS = 62  # headroom of one bit over the sign: adding half an LSB before a shift cannot overflow
 
 
@@ -321,7 +322,9 @@ def from_float(x: Any, to: FixedType, ends: tuple[float, float] | None = None) -
     `ends` are the smallest and the largest of the values, where they are known. Raises ValueError for NaN and
     infinities, which no fixed-point type can hold.
     """
-    values = np.asarray(x, dtype=np.float64)
+    values = np.asarray(x)
+    if values.dtype != np.float32 or to.fraction < 0:  # float32 is converted a block at a time
+        values = np.asarray(values, dtype=np.float64)
     if values.size == 0:
         return values.astype(np.int64)
     least, largest = ends or (float(values.min()), float(values.max()))
@@ -338,9 +341,9 @@ def from_float(x: Any, to: FixedType, ends: tuple[float, float] | None = None) -
     def convert(part: slice) -> None:
         for start in range(part.start, part.stop, _BLOCK):
             block = slice(start, min(start + _BLOCK, part.stop))
-            target[block] = _round_floats(scale(flat[block], to.fraction), to.quantization)
+            target[block] = _round_floats(scale(np.asarray(flat[block], np.float64), to.fraction), to.quantization)
 
-    mapped(convert, parts(values.size, PART))
+    mapped(convert, parts(values.size, _PART))
     inside = to.floor <= scaled[0] - 1 and scaled[1] + 1 <= to.max  # rounding moves a value by less than one
     return rounded if inside else limit(rounded, to)
 

@@ -13,6 +13,7 @@ from kbuild.flow.digests import code_digest, value_digest
 
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
+    from kbuild.flow.cache import Cache
     from kbuild.ir import Graph
 
 EMULATE, CSIM, RTL = "emulate", "csim", "rtl"
@@ -20,13 +21,17 @@ ENGINES = (EMULATE, CSIM, RTL)
 
 
 class _Emulator:
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    """By compiled kernels where there is enough to do. The engines of a build are compared with NumPy alone."""
+
+    def __init__(self, graph: Graph, cache: Cache) -> None:
+        self._graph, self._cache = graph, cache
 
     def run(self, inputs: Mapping[str, IntArray], keep: Sequence[str]) -> Mapping[str, IntArray]:
-        from kbuild.emulate import run
+        from kbuild.emulate import products, run
+        from kbuild.flow.kernels import kernels_for
 
-        return run(self._graph, inputs, keep).values
+        samples = max((len(values) for values in inputs.values()), default=0)
+        return run(self._graph, inputs, keep, kernels_for(self._cache, samples * products(self._graph))).values
 
 
 def engines_of(backend: str) -> tuple[str, ...]:
@@ -47,7 +52,7 @@ def engine(build: Build, name: str) -> Engine:
         )
     if name == CSIM:
         return _csim(build)
-    return _rtl(build) if name == RTL else _Emulator(build.graph("optimize"))
+    return _rtl(build) if name == RTL else _Emulator(build.graph("optimize"), build.cache)
 
 
 def identities(backend: str) -> dict[str, str]:

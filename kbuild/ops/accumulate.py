@@ -27,6 +27,7 @@ from kbuild.fixed import (
     limit,
     quantize,
     shift_left,
+    type_for,
     wide,
 )
 from kbuild.ir.op import OverflowCount
@@ -65,6 +66,26 @@ def exact_sum_bounds(
         low = wide(low) + (np.minimum(offset, 0) if partial else offset)
         high = wide(high) + (np.maximum(offset, 0) if partial else offset)
     return min(0, int(low.min())), max(0, int(high.max()))
+
+
+def reach(x: FixedType, weight: Tensor, start: IntArray, accum: FixedType, lost: int) -> tuple[int, bool] | None:
+    """The largest magnitude of any partial sum, in LSBs of the accumulator, and whether all sums are of its type.
+
+    None where a partial sum might have to be saturated.
+    """
+    low, high = (int(end) << lost for end in (start.min(), start.max()))
+    first = Tensor(shift_left(start, lost), type_for(low, high, accum.fraction + lost))
+    slack = (len(weight.data) + 1) << lost if lost else 0  # rounding moves a product by less than one LSB
+
+    def bounds(partial: bool) -> tuple[int, int]:
+        low, high = exact_sum_bounds(x, weight, first, accum.fraction + lost, partial)
+        return (low - slack) >> lost, -((-high - slack) >> lost)
+
+    low, high = bounds(partial=True)
+    if accum.overflow is not Overflow.WRAP:
+        return (max(-low, high), True) if accum.floor <= low and high <= accum.max else None
+    total_low, total_high = bounds(partial=False)
+    return max(-low, high), accum.min <= total_low and total_high <= accum.max
 
 
 def over_rows(summands: Callable[[slice], Pair], shape: tuple[int, ...]) -> Pair:

@@ -20,11 +20,13 @@ from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
 from kbuild.ops.multipliers import Matrix, Multiplying
-from kbuild.ops.windows import BLOCK, Array, Pairs, at_least, blocks, per_axis, positions, spread, windows
+from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.native.plan import Sums
+from kbuild.ops.windows import BLOCK, Array, Pairs, Window, at_least, blocks, per_axis, positions, spread, windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv(Contraction):
+class Conv(Contraction, Compiled):
     """The general convolution (XLA's ConvGeneralDilated) of channels-last values.
 
     weight: [*kernel, Cin / groups, Cout]; input [*spatial, Cin]; output [*positions, Cout]. The input gets
@@ -57,6 +59,11 @@ class Conv(Contraction):
     def kernel(self) -> tuple[int, ...]:
         """Size of the kernel along the spatial axes."""
         return self.weight.shape[:-2]
+
+    @property
+    def window(self) -> Window:
+        """What decides which inputs each sum has."""
+        return Window(self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups)
 
     def verify(self, shapes: Sequence[Shape]) -> None:
         super().verify(shapes)
@@ -127,12 +134,20 @@ class Conv(Contraction):
         floats = float_sums(types[0], self.matrix, self.bias, accum, result, self.groups)
         if floats is None or result.width > INT64_BITS:
             return partial(self._unfolded, types[0], result)
-        by_blas = FloatConv(
-            floats, self.kernel, self.strides, self.padding, self.dilation, self.input_dilation, self.groups
-        )
-        return lambda inputs, overflow: by_blas.evaluate(
-            inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow
-        )
+        by_blas = FloatConv(floats, self.window)
+        return lambda inputs, overflow: by_blas.evaluate(inputs[0], self.infer_shape([inputs[0].shape[1:]]), overflow)
+
+    def compiled(
+        self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
+    ) -> Evaluation | None:
+        sums = Sums(types[0], self.matrix, self.bias, self.infer_type(types), result, self.groups)
+        convolve, shape = kernels.convolution(sums, self.window, shapes[0]), self.infer_shape(shapes)
+        if convolve is None:
+            return None
+        return lambda inputs, overflow: convolve(inputs[0], overflow).reshape(-1, *shape)
+
+    def products(self, shapes: Sequence[Shape]) -> int:
+        return math.prod(self.infer_shape(shapes)) * self.terms
 
     def _unfolded(
         self, of: FixedType, result: FixedType, inputs: Sequence[IntArray], overflow: OverflowCount
@@ -177,4 +192,3 @@ class Conv(Contraction):
         bias = 0.0 if self.bias is None else self.bias.floats()
         least = self._real(low, positive) + self._real(high, negative) + bias
         return Interval(least[0], (self._real(high, positive) + self._real(low, negative) + bias)[0])
-

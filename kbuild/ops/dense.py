@@ -14,12 +14,14 @@ from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import over_rows
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.floatsums import contraction
+from kbuild.ops.floatsums import Accumulation, contraction
 from kbuild.ops.multipliers import Matrix
+from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.native.plan import Sums
 
 
 @dataclass(frozen=True)
-class Dense(Contraction):
+class Dense(Contraction, Compiled):
     """`y[..., n] = sum_k x[..., k] * weight[k, n] + bias[n]`; weight: [K, N]."""
 
     kind: ClassVar[str] = "dense"
@@ -47,8 +49,18 @@ class Dense(Contraction):
         return self.prepared(types, result)(inputs, overflow)
 
     def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
-        contract = contraction(types[0], self.weight, self.bias, self.infer_type(types), result)
+        return self._over_last_axis(contraction(types[0], self.weight, self.bias, self.infer_type(types), result))
 
+    def compiled(
+        self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
+    ) -> Evaluation | None:
+        contract = kernels.dense(Sums(types[0], self.weight, self.bias, self.infer_type(types), result))
+        return None if contract is None else self._over_last_axis(contract)
+
+    def products(self, shapes: Sequence[Shape]) -> int:
+        return math.prod(self.infer_shape(shapes)) * self.terms
+
+    def _over_last_axis(self, contract: Accumulation) -> Evaluation:
         def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
             y = contract(inputs[0].reshape(-1, inputs[0].shape[-1]), overflow)
             return y.reshape(*inputs[0].shape[:-1], self.outputs)

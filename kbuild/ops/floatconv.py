@@ -1,14 +1,10 @@
 """Sums of a convolution in float64, where `floatsums.py` says that they are exact.
 
-Windows are laid out in memory for BLAS, a block of samples at a time. Windows over all but the first spatial axis are
-enough: those that overlap along it share their memory, and the sums of each index along the first axis of the kernel
-are added. A depthwise convolution is one product for each element of a window, and no matrices.
+Windows are laid out in memory for BLAS, a block of samples at a time. A depthwise convolution is one product for each
+element of a window, and no matrices.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,10 +13,9 @@ from kbuild.fixed import FloatArray, IntArray
 from kbuild.ir.op import OverflowCount
 from kbuild.ops import blas
 from kbuild.ops.floatsums import FloatSums
-from kbuild.ops.windows import Pairs, blocks, positions, spread, windows
+from kbuild.ops.windows import Window, blocks, spread, windows
 
 BLOCK = 1 << 19  # elements of the windows that are laid out in memory at once: they stay in the cache
-FEW_TERMS = 24  # of so few in a sum BLAS is no faster than the copy of the rest
 
 
 @dataclass(frozen=True)
@@ -28,26 +23,21 @@ class FloatConv:
     """A convolution as `ops/conv.py` describes it; sums: weight [K, N], offset [N]."""
 
     sums: FloatSums
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: Pairs
-    dilation: tuple[int, ...]
-    input_dilation: tuple[int, ...]
-    groups: int
+    window: Window
 
     def evaluate(self, x: IntArray, shape: tuple[int, ...], overflow: OverflowCount) -> IntArray:
         """Integers of the result, [B, *shape], for x [B, *spatial, C]."""
         result = np.empty((len(x), *shape), np.int64)
-        extent = (self.kernel[0] - 1) * self.dilation[0] + 1
-        for samples, row_blocks in blocks((len(x), *shape[:-1], self._laid_terms * self.groups), BLOCK):
+        extent = (self.window.kernel[0] - 1) * self.window.dilation[0] + 1
+        for samples, row_blocks in blocks((len(x), *shape[:-1], len(self.sums.weight) * self.window.groups), BLOCK):
             padded = self._padded(x[samples], np.float64)
             apart = self.sums.remainders
             low_bits = None if apart is None else self._padded(x[samples].astype(apart.weight.dtype))
             for rows in row_blocks:
                 part = result[samples, rows]  # contiguous: several samples have all their rows
-                start, count = rows.start * self.strides[0], part.shape[1]
+                start, count = rows.start * self.window.strides[0], part.shape[1]
                 sums = part.view(np.float64)
-                used = slice(start, start + (count - 1) * self.strides[0] + extent)
+                used = slice(start, start + (count - 1) * self.window.strides[0] + extent)
                 self._sum(padded[:, used], sums)
                 flat = sums.reshape(len(part), -1, shape[-1])
                 if low_bits is not None:
@@ -58,79 +48,48 @@ class FloatConv:
         return result
 
     def _padded(self, x: IntArray, dtype: type[np.generic] | None = None) -> IntArray | FloatArray:
-        return spread(x, self.padding, self.input_dilation, 0, dtype)
-
-    @property
-    def _shares_rows(self) -> bool:
-        few = len(self.sums.weight) // self.kernel[0] < FEW_TERMS
-        return self.groups == 1 and self.kernel[0] > 1 and not few and self.sums.remainders is None
-
-    @property
-    def _laid_terms(self) -> int:
-        """Elements of one window of one group that are in memory for each position."""
-        return len(self.sums.weight) // (self.kernel[0] if self._shares_rows else 1)
+        return spread(x, self.window.padding, self.window.input_dilation, 0, dtype)
 
     def _sum(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
         """The sums [B, *positions, N] of the padded input."""
-        if self.groups > 1 and self.groups == x.shape[-1] == sums.shape[-1]:
+        if self.window.groups > 1 and self.window.groups == x.shape[-1] == sums.shape[-1]:
             self._depthwise(x, sums)
-        elif self.groups > 1:
+        elif self.window.groups > 1:
             self._grouped(x, sums)
         else:
-            flat, more = sums.reshape(len(x), -1, sums.shape[-1]), None
-            matrices = list(self._taps(x)) if self._shares_rows else [self._whole(x)]
-            for columns, weight in zip(matrices, np.split(self.sums.weight, len(matrices)), strict=True):
-                if more is None:
-                    more = blas.matmul(columns, weight, flat)
-                else:
-                    more = blas.matmul(columns, weight, None if more is flat else more)
-                    np.add(flat, more, out=flat)
+            blas.matmul(self._laid_out(x), self.sums.weight, sums.reshape(len(x), -1, sums.shape[-1]))
 
-    def _whole(self, x: IntArray | FloatArray) -> FloatArray:
-        """Whole windows [B, positions, K]."""
-        view = windows(x, self.kernel, self.strides, self.dilation)
+    def _laid_out(self, x: IntArray | FloatArray) -> FloatArray:
+        """Windows [B, positions, K]."""
+        view = windows(x, self.window.kernel, self.window.strides, self.window.dilation)
         return view.astype(np.float64, order="C").reshape(len(x), -1, len(self.sums.weight))
 
-    def _taps(self, x: IntArray | FloatArray) -> Iterator[FloatArray]:
-        """The elements [B, positions, K / kernel[0]] of windows at each index along the first axis of the kernel."""
-        size, (step, *steps), (apart, *gaps) = self.kernel, self.strides, self.dilation
-        count = positions(x.shape[1], size[0], step, (0, 0), apart)
-        laid: dict[int, FloatArray] = {}  # rows by distance from a multiple of the stride: a tap's rows are neighbours
-        for k in range(size[0]):
-            first, phase = divmod(k * apart, step)
-            if phase not in laid:
-                view = windows(x[:, phase::step], (1, *size[1:]), (1, *steps), (1, *gaps))
-                shape = (*view.shape[:2], math.prod(view.shape[2 : len(size) + 1]), -1)
-                laid[phase] = view.astype(np.float64, order="C", copy=False).reshape(shape)
-            rows = laid[phase][:, first : first + count]
-            yield rows.reshape(len(x), count * rows.shape[2], rows.shape[3])
-
     def _grouped(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
-        view = windows(x, self.kernel, self.strides, self.dilation)
-        split = view.reshape(*view.shape[:-1], self.groups, -1)
+        view = windows(x, self.window.kernel, self.window.strides, self.window.dilation)
+        split = view.reshape(*view.shape[:-1], self.window.groups, -1)
         terms = len(self.sums.weight)
-        columns = np.moveaxis(split, -2, 0).astype(np.float64, order="C").reshape(self.groups, -1, terms)
-        weight = np.moveaxis(self.sums.weight.reshape(terms, self.groups, -1), 1, 0)
+        columns = np.moveaxis(split, -2, 0).astype(np.float64, order="C").reshape(self.window.groups, -1, terms)
+        weight = np.moveaxis(self.sums.weight.reshape(terms, self.window.groups, -1), 1, 0)
         found = blas.matmul(columns, np.ascontiguousarray(weight))
-        sums.reshape(-1, self.groups, found.shape[-1])[...] = np.moveaxis(found, 0, 1)
+        sums.reshape(-1, self.window.groups, found.shape[-1])[...] = np.moveaxis(found, 0, 1)
 
     def _lost(self, x: IntArray) -> FloatArray:
         """What the products lose, [B * positions, N], for the low bits of the padded input."""
         assert self.sums.remainders is not None
-        view = windows(x, self.kernel, self.strides, self.dilation)
-        split = view.reshape(*view.shape[:-1], self.groups, -1)
-        rank = len(self.kernel)
+        view = windows(x, self.window.kernel, self.window.strides, self.window.dilation)
+        split = view.reshape(*view.shape[:-1], self.window.groups, -1)
+        rank = len(self.window.kernel)
         inner = (rank * 2 + 1, *range(rank + 1, rank * 2 + 1), rank * 2 + 2)  # group, kernel, channel of the group
-        rows = split.transpose(*inner, *range(rank + 1)).reshape(self.groups, len(self.sums.weight), -1)
+        rows = split.transpose(*inner, *range(rank + 1)).reshape(self.window.groups, len(self.sums.weight), -1)
         lost = self.sums.remainders.sums(rows, self.sums.lost_scale)
         return lost.reshape(-1, lost.shape[-1]).T
 
     def _depthwise(self, x: IntArray | FloatArray, sums: FloatArray) -> None:
-        rank = len(self.kernel)
-        view = windows(x, self.kernel, self.strides, self.dilation)
+        rank = len(self.window.kernel)
+        view = windows(x, self.window.kernel, self.window.strides, self.window.dilation)
         product = np.empty(sums.shape)
         sums[...] = 0
-        for k, place in enumerate(np.ndindex(*self.kernel)):
+        for k, place in enumerate(np.ndindex(*self.window.kernel)):
             at = (slice(None),) * (rank + 1) + place
             row = np.tile(self.sums.weight[k], sums.shape[-2]).reshape(sums.shape[-2:])  # one long loop, not short ones
             np.multiply(view[at], row, out=product)

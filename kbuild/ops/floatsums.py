@@ -15,18 +15,15 @@ from kbuild.fixed import (
     FixedType,
     FloatArray,
     IntArray,
-    Overflow,
     Quantization,
     limit,
     quantize,
     scale,
-    shift_left,
-    type_for,
 )
 from kbuild.ir.op import OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import blas
-from kbuild.ops.accumulate import FLOAT64_BITS, accumulate, exact_sum_bounds
+from kbuild.ops.accumulate import FLOAT64_BITS, accumulate, reach
 from kbuild.ops.casting import cast_into, recast_into
 from kbuild.ops.remainders import Remainders, remainders
 
@@ -92,10 +89,10 @@ def float_sums(
     start = np.zeros(weight.shape[-1], np.int64)
     if bias is not None:
         start = quantize(bias.data, bias.fixed().fraction - accum.fraction, accum.quantization)
-    reach = _reach(x, weight, start, accum, lost)
-    if reach is None:
+    found = reach(x, weight, start, accum, lost)
+    if found is None:
         return None
-    largest, fits = reach
+    largest, fits = found
     down = accum.fraction - result.fraction if fits else 0
     added = rounding_offset(result.quantization, down) if down > 0 else 0.0
     if added is None:
@@ -115,26 +112,6 @@ def float_sums(
         None if fits else accum,
         result,
     )
-
-
-def _reach(x: FixedType, weight: Tensor, start: IntArray, accum: FixedType, lost: int) -> tuple[int, bool] | None:
-    """The largest magnitude of any partial sum, in LSBs of the accumulator, and whether all sums are of its type.
-
-    None where a partial sum might have to be saturated.
-    """
-    low, high = (int(end) << lost for end in (start.min(), start.max()))
-    first = Tensor(shift_left(start, lost), type_for(low, high, accum.fraction + lost))
-    slack = (len(weight.data) + 1) << lost if lost else 0  # rounding moves a product by less than one LSB
-
-    def bounds(partial: bool) -> tuple[int, int]:
-        low, high = exact_sum_bounds(x, weight, first, accum.fraction + lost, partial)
-        return (low - slack) >> lost, -((-high - slack) >> lost)
-
-    low, high = bounds(partial=True)
-    if accum.overflow is not Overflow.WRAP:
-        return (max(-low, high), True) if accum.floor <= low and high <= accum.max else None
-    total_low, total_high = bounds(partial=False)
-    return max(-low, high), accum.min <= total_low and total_high <= accum.max
 
 
 def rounding_offset(mode: Quantization, bits: int) -> float | None:

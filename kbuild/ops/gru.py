@@ -13,7 +13,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.casting import cast_inside
-from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
+from kbuild.ops.rnn import Activation, Address, Contract, FloatState, Reach, Recurrent, State, Step, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,12 @@ class Gru(Recurrent):
         """The activation of the gates."""
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
-    def stepper(self) -> Step:
+    def stepper(self, contract: Contract) -> Step:
         (to,), (_, recurrent_accum) = self.state_types(), self.sums()
         outer, inner = slice(0, 2 * self.units), slice(2 * self.units, None)
         plus, before = self.adder(), self.sum_type()
-        recurrent = self.recurrent(slice(None) if self.reset_after else outer)
-        recurrent_inner = None if self.reset_after else self.recurrent(inner)
+        recurrent = self.recurrent(contract, slice(None) if self.reset_after else outer)
+        recurrent_inner = None if self.reset_after else self.recurrent(contract, inner)
         gate, act = Activation.of(self.gate(), before), Activation.of(self.act(), before)
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:

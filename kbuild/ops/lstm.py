@@ -13,7 +13,7 @@ from kbuild.ir.op import Interval, Op, OverflowCount
 from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.casting import cast_inside
-from kbuild.ops.rnn import Activation, Address, FloatState, Reach, Recurrent, State, Step, unit
+from kbuild.ops.rnn import Activation, Address, Contract, FloatState, Reach, Recurrent, State, Step, unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,9 @@ class Lstm(Recurrent):
         """The activation of the gates."""
         return unit(self.recurrent_activation, self.recurrent_params, self.recurrent_table, self.recurrent_address)
 
-    def stepper(self) -> Step:
-        to_h, to_c = self.state_types()
-        plus, recurrent, before = self.adder(), self.recurrent(), self.sum_type()
+    def stepper(self, contract: Contract) -> Step:
+        (to_h, to_c), units = self.state_types(), self.units
+        plus, recurrent, before = self.adder(), self.recurrent(contract), self.sum_type()
         gate, act, act_cell = (
             Activation.of(op, of) for op, of in ((self.gate(), before), (self.act(), before), (self.act_cell(), to_c))
         )
@@ -74,12 +74,13 @@ class Lstm(Recurrent):
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
             h, c = state
-            i, f, g, o = np.split(plus(a, recurrent(h, overflow)), 4)
-            kept = exact.multiply(gate(f), c, (of.width, to_c.width))
-            added = exact.multiply(gate(i), act(g), (of.width, of_g.width))
+            sums = plus(a, recurrent(h, overflow))
+            i_f, g, o = gate(sums[: 2 * units]), act(sums[2 * units : 3 * units]), gate(sums[3 * units :])
+            kept = exact.multiply(i_f[units:], c, (of.width, to_c.width))
+            added = exact.multiply(i_f[:units], g, (of.width, of_g.width))
             total, fraction = exact.add(kept, at_c[0], added, at_c[1], widths)
             c = cast_inside(total, fraction, to_c, overflow)
-            h = exact.multiply(gate(o), act_cell(c), (of.width, of_shown.width))
+            h = exact.multiply(o, act_cell(c), (of.width, of_shown.width))
             return cast_inside(h, of.fraction + of_shown.fraction, to_h, overflow), c
 
         return step

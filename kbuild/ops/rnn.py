@@ -21,13 +21,17 @@ from kbuild.ops.identity import Identity
 from kbuild.ops.loop import Loop
 from kbuild.ops.lut import Lut
 from kbuild.ops.multipliers import STRATEGIES, Matrix, Multiplying
+from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.native.plan import Sums
 from kbuild.ops.relu import Relu
 from kbuild.parallel import parts
 
-_BLOCK = 1 << 16  # sums of one step that are worked on at once
+_UNCOUNTED = OverflowCount()  # every value of an activation is of its type
+_BLOCK = 1 << 17  # sums of one step that are worked on at once
 
 State = tuple[IntArray, ...]
 Step = Callable[[IntArray, State, OverflowCount], State]
+Contract = Callable[[FixedType, Tensor, Tensor | None, FixedType], Accumulation]  # as `contraction_of_columns`
 FloatState = tuple[FloatArray, ...]
 Address = tuple[int, int]  # offset and shift of a table's index, as in `ops/lut.py`
 
@@ -55,7 +59,7 @@ class Activation:
         return cls(op.prepared([before], result), result)
 
     def __call__(self, q: IntArray) -> IntArray:
-        return self.evaluate([q], OverflowCount())
+        return self.evaluate([q], _UNCOUNTED)
 
 
 def exact_sum(x: FixedType, weight: Tensor, bias: Tensor | None) -> FixedType:
@@ -74,7 +78,7 @@ class Reach:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recurrent(Loop, Multiplying):
+class Recurrent(Loop, Multiplying, Compiled):
     """A cell applied to x [T, K] step by step, from a state of zeros or from further inputs [U].
 
     weight [K, G * U]; recurrent_weight [U, G * U]; bias and recurrent_bias [G * U] or None, G the number of gates. In
@@ -196,14 +200,14 @@ class Recurrent(Loop, Multiplying):
     # ---- integers
 
     @abstractmethod
-    def stepper(self) -> Step:
+    def stepper(self, contract: Contract) -> Step:
         """The next states for a [G * U, B] of the type `accum` and states [U, B] of their types."""
 
-    def recurrent(self, columns: slice = slice(None)) -> Accumulation:
+    def recurrent(self, contract: Contract, columns: slice = slice(None)) -> Accumulation:
         """`h @ recurrent_weight + recurrent_bias` of some columns, in the type `recurrent_accum`, for h [U, B]."""
         weight = Tensor(self.recurrent_weight.data[:, columns], self.recurrent_weight.type)
         bias = self.recurrent_bias and Tensor(self.recurrent_bias.data[columns], self.recurrent_bias.type)
-        return contraction_of_columns(self.state_types()[0], weight, bias, self.sums()[1])
+        return contract(self.state_types()[0], weight, bias, self.sums()[1])
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
@@ -217,10 +221,25 @@ class Recurrent(Loop, Multiplying):
         return lambda a, r: exact.add(a, accum.fraction, r, recurrent_accum.fraction, bits)[0]
 
     def prepared(self, types: Sequence[FixedType], result: FixedType) -> Evaluation:
+        return self._by_steps(types, result, contraction_of_columns)
+
+    def compiled(
+        self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
+    ) -> Evaluation | None:
+        def contract(x: FixedType, weight: Tensor, bias: Tensor | None, accum: FixedType) -> Accumulation:
+            found = kernels.columns(Sums(x, weight, bias, accum, accum))
+            return found or contraction_of_columns(x, weight, bias, accum)
+
+        return self._by_steps(types, result, contract)
+
+    def products(self, shapes: Sequence[Shape]) -> int:
+        return shapes[0][0] * (self.weight.data.size + self.recurrent_weight.data.size)
+
+    def _by_steps(self, types: Sequence[FixedType], result: FixedType, contract: Contract) -> Evaluation:
         """Inside, samples are innermost, so that gates and states are contiguous, and some at a time, for the cache."""
         of = self.state_types()
-        accumulated = contraction_of_columns(types[0], self.weight, self.bias, self.sums()[0])
-        step = self.stepper()
+        accumulated = contract(types[0], self.weight, self.bias, self.sums()[0])
+        step = self.stepper(contract)
         block = max(_BLOCK // (self.gates * self.units), 1)
 
         def kept(sums: IntArray, state: State, overflow: OverflowCount) -> list[IntArray]:
@@ -301,9 +320,9 @@ class SimpleRnn(Recurrent):
         """The activation."""
         return unit(self.activation, self.activation_params, self.table, self.table_address)
 
-    def stepper(self) -> Step:
+    def stepper(self, contract: Contract) -> Step:
         (to,) = self.state_types()
-        plus, recurrent, act = self.adder(), self.recurrent(), Activation.of(self.act(), self.sum_type())
+        plus, recurrent, act = self.adder(), self.recurrent(contract), Activation.of(self.act(), self.sum_type())
 
         def step(a: IntArray, state: State, overflow: OverflowCount) -> State:
             h = act(plus(a, recurrent(state[0], overflow)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kbuild.fixed import FloatArray
 from kbuild.ir import Evaluation, Graph, Node, OverflowCount
+from kbuild.ops.native.kernels import Compiled, Kernels
 
 Array = NDArray[Any]
 Compute = Callable[[Node, Sequence[Array]], Array]
@@ -36,13 +37,19 @@ def walk(graph: Graph, inputs: Mapping[str, Array], compute: Compute) -> Iterato
                 alive.pop(name, None)
 
 
-def prepared(graph: Graph) -> dict[str, Evaluation]:
-    """What computes each node of a typed graph."""
-    return {
-        node.name: node.op.prepared([graph[name].fixed() for name in node.inputs], node.fixed())
-        for node in graph
-        if node.op.kind != "input"
-    }
+def prepared(graph: Graph, kernels: Kernels | None = None) -> dict[str, Evaluation]:
+    """What computes each node of a typed graph, by `kernels` where they can."""
+    return {node.name: _prepared(graph, node, kernels) for node in graph if node.op.kind != "input"}
+
+
+def _prepared(graph: Graph, node: Node, kernels: Kernels | None) -> Evaluation:
+    types = [graph[name].fixed() for name in node.inputs]
+    if kernels is not None and isinstance(node.op, Compiled):
+        shapes = [graph[name].shape for name in node.inputs]
+        found = node.op.compiled(shapes, types, node.fixed(), kernels)
+        if found is not None:
+            return found
+    return node.op.prepared(types, node.fixed())
 
 
 def counting(

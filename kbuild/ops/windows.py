@@ -8,10 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kbuild.dataclass import dataclass
+
 Array = NDArray[Any]
 Pairs = tuple[tuple[int, int], ...]  # (low, high) per axis
 
 BLOCK = 1 << 18  # elements of the windows that are laid out in memory at once: they stay in the cache
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which inputs each sum of a convolution has: the fields of `ops/conv.py` that decide it."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    input_dilation: tuple[int, ...]
+    groups: int
 
 
 def positions(length: int, size: int, stride: int, padding: tuple[int, int], dilation: int = 1) -> int:

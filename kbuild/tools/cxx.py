@@ -16,7 +16,7 @@ CXX = ToolSpec(
     programs=("g++", "clang++"),
     variable="CXX",
     wheel=Wheel("ziglang", script=None, extra="compiler", module=("ziglang", "c++")),
-    needed_for="the C simulation and the RTL simulation",
+    needed_for="the C simulation, the RTL simulation and a fast emulator",
     how_to_get="install g++ (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select "
     '--install), or pip install "kbuild[compiler]"',
     # The linker's complaints come before the compiler's own "ld returned 1 exit status".

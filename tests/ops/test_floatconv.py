@@ -54,10 +54,7 @@ def accumulator(rng: random.Random, exact: FixedType) -> FixedType:
     return FixedType(width, width - (exact.fraction - cut), True, rng.choice([Quantization.TRN, Quantization.RND]))
 
 
-@pytest.mark.parametrize("few_terms", [1, 1000])
-def test_equal_to_whole_windows(monkeypatch: pytest.MonkeyPatch, few_terms: int) -> None:
-    """`few_terms` of 1 shares windows along the first axis wherever that can be, of 1000 nowhere."""
-    monkeypatch.setattr(floatconv, "FEW_TERMS", few_terms)
+def test_equal_to_whole_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     rng, whole = random.Random(3), floatconv.BLOCK
     taken, kinds = 0, set()
     for _ in range(250):
