@@ -64,6 +64,9 @@ def randomize(s: QuantizedScript, name: str, powers: bool = True) -> None:
     layer.set_weights(values)
 
 
+LEVEL = 2.0**12  # levels of all quantizers are multiples of its reciprocal
+
+
 def quantized_weight(layer: object, weight: str) -> tuple[Grid, bool]:
     """The grid of a weight as its quantizer makes it, and whether float32 rounds nothing there."""
     key = f"{weight if weight == 'kernel' else weight.removesuffix('_kernel')}_quantizer_internal"
@@ -76,7 +79,17 @@ def quantized_weight(layer: object, weight: str) -> tuple[Grid, bool]:
     if raw is None:
         return Grid(-100, 0.0), True
     values = np.asarray(raw if of is None else of(raw))
-    return Grid.of(values), Grid.of(np.concatenate([values.ravel(), np.asarray(raw).ravel()])).fits
+    fits = Grid.of(np.concatenate([values.ravel(), np.asarray(raw).ravel()])).fits
+    return Grid.of(values), fits and _is_product(values, getattr(of, "scale", None))
+
+
+def _is_product(values: np.ndarray, scale: object) -> bool:
+    """Whether the values are what a quantizer's levels times its scale are, which float32 may have rounded."""
+    if scale is None:
+        return True
+    factor = np.asarray(scale, np.float64)
+    levels = np.rint(np.divide(values, factor, out=np.zeros(values.shape), where=factor != 0) * LEVEL) / LEVEL
+    return bool(np.array_equal(levels * factor, values))
 
 
 def exact_weight(layer: object, weight: str) -> Grid:
