@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from kbuild.fixed import FloatArray
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
 from kbuild.ir import Graph, Layer, Node, Op, Shape, Tensor
+
+T = TypeVar("T")
 
 ALL = ("*",)  # instead of names of weights: whatever the file has for the layer, by path and number
 AddNode = Callable[[str, Op, tuple[Node, ...], Layer], Node]
@@ -105,6 +108,20 @@ class LayerCall:
     def configured(self, config: Config) -> LayerCall:
         """The same call with other settings."""
         return replace(self, config=config)
+
+
+def fitting(build: Callable[[LayerCall], T]) -> Callable[[LayerCall], T]:
+    """For variables without names in the file: what does not fit together is an error of the file."""
+
+    def guarded(call: LayerCall) -> T:
+        try:
+            return build(call)
+        except UnsupportedModel:
+            raise
+        except (ValueError, IndexError) as error:
+            raise call.error(f"its variables do not fit its configuration ({error}); save the model again") from error
+
+    return guarded
 
 
 def no_weights(config: Config) -> tuple[str, ...]:

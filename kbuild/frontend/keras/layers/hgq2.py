@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import numpy as np
 
 from kbuild.dataclass import replace
-from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray, to_float
 from kbuild.frontend.keras.config import Config
-from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
+from kbuild.frontend.keras.handler import ALL, Handler, LayerCall, fitting
 from kbuild.frontend.keras.layers import convolution, core, merge, pooling, product
 from kbuild.frontend.keras.layers.activation import add_activation, function_name, function_of
 from kbuild.frontend.keras.layout import Build, channels_last
@@ -319,23 +317,6 @@ def _alone(call: LayerCall) -> Node:
 
 
 _BUILDS["Quantizer"] = _alone
-
-
-T = TypeVar("T")
-
-
-def fitting(build: Callable[[LayerCall], T]) -> Callable[[LayerCall], T]:
-    """The layer's variables have no names in the file: what does not fit together is an error of the file."""
-
-    def guarded(call: LayerCall) -> T:
-        try:
-            return build(call)
-        except UnsupportedModel:
-            raise
-        except (ValueError, IndexError) as error:
-            raise call.error(f"its variables do not fit its configuration ({error}); save the model again") from error
-
-    return guarded
 
 
 HANDLERS = {f"hgq>{name}": Handler(fitting(build), NOTE, lambda config: ALL) for name, build in _BUILDS.items()}

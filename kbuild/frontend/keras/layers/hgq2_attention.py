@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from kbuild.dataclass import dataclass, replace
-from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
-from kbuild.frontend.keras.layers.hgq2 import NOTE, fitting, softmax
+from kbuild.frontend.keras.handler import ALL, Handler, LayerCall, fitting
+from kbuild.frontend.keras.layers.hgq2 import NOTE, softmax
 from kbuild.frontend.keras.quantizers.exact import exact_tensor
 from kbuild.frontend.keras.quantizers.hgq2 import (
     inner_call,

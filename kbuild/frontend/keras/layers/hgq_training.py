@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from kbuild.dataclass import replace
-from kbuild.errors import UnsupportedModel
 from kbuild.fixed import FloatArray, IntArray
 from kbuild.frontend.keras.config import Config
-from kbuild.frontend.keras.handler import Handler, LayerCall
+from kbuild.frontend.keras.handler import Handler, LayerCall, fitting
 from kbuild.frontend.keras.layers import convolution, core, merge, pooling, reshaping
 from kbuild.frontend.keras.layers.activation import add_activation
 from kbuild.frontend.keras.layout import Build, channels_last
@@ -100,7 +99,7 @@ def _kernel_layer(inner: Build, norm: bool) -> Build:
         node = inner(replace(call, weights=weights, exact=True))
         return add_activation(call, of_result.add(call, node))
 
-    return _fitting(build)
+    return fitting(build)
 
 
 def _factor(call: LayerCall) -> FloatArray:
@@ -149,25 +148,11 @@ def _batch_normalization(call: LayerCall) -> Node:
 
 def _after(inner: Build) -> Build:
     """What `inner` makes, rounded."""
-    return _fitting(lambda call: _result_rounding(call, None).add(call, inner(call)))
+    return fitting(lambda call: _result_rounding(call, None).add(call, inner(call)))
 
 
 def _quantize(call: LayerCall) -> Node:
     return _result_rounding(call, None).add(call, call.input)
-
-
-def _fitting(build: Build) -> Build:
-    """Variables that do not fit together are an error of the file."""
-
-    def guarded(call: LayerCall) -> Node:
-        try:
-            return build(call)
-        except UnsupportedModel:
-            raise
-        except (ValueError, IndexError) as error:
-            raise call.error(f"its variables do not fit its configuration ({error}); save the model again") from error
-
-    return guarded
 
 
 def _signature(call: LayerCall) -> Node:
@@ -210,9 +195,9 @@ HANDLERS = {
         for norm in (False, True)
     },
     "HBatchNormalization": Handler(
-        _fitting(_batch_normalization), _NOTE, lambda config: _variables(config, (), kernel=True, norm=True)
+        fitting(_batch_normalization), _NOTE, lambda config: _variables(config, (), kernel=True, norm=True)
     ),
-    "HQuantize": Handler(_fitting(_quantize), _NOTE, _result_variables),
+    "HQuantize": Handler(fitting(_quantize), _NOTE, _result_variables),
     "HActivation": Handler(_after(lambda call: add_activation(call, call.input)), _NOTE, _result_variables),
     "HAdd": Handler(_after(merge.HANDLERS["Add"].build), _NOTE, _result_variables),
     "Signature": Handler(_signature, "HGQ: a type for each element"),

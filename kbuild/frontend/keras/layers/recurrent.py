@@ -8,7 +8,7 @@ from functools import partial
 from kbuild.dataclass import replace
 from kbuild.frontend.keras.cells import Order
 from kbuild.frontend.keras.config import Config
-from kbuild.frontend.keras.handler import ALL, Handler, LayerCall
+from kbuild.frontend.keras.handler import ALL, Handler, LayerCall, fitting
 from kbuild.frontend.keras.layers.activation import function_name, function_of
 from kbuild.ir import Node, Tensor
 from kbuild.ops.concatenate import Concatenate
@@ -189,12 +189,6 @@ def _last_states(call: LayerCall, op: Loop, given: tuple[Node, ...], value: Node
     )
 
 
-def _hgq2(call: LayerCall) -> tuple[Node, ...]:
-    from kbuild.frontend.keras.layers.hgq2 import fitting
-
-    return fitting(_recurrent)(call)
-
-
 def _recurrent(call: LayerCall) -> tuple[Node, ...]:
     return _results(call, call.config, "", call.inputs)
 
@@ -259,7 +253,7 @@ HANDLERS = {
         for name in ("QSimpleRNN", "QLSTM", "QGRU")
     },
     **{
-        f"hgq>{name}": _handler(_hgq2, f"HGQ2: {_NOTE}", lambda config: ALL)
+        f"hgq>{name}": _handler(fitting(_recurrent), f"HGQ2: {_NOTE}", lambda config: ALL)
         for name in ("QSimpleRNN", "QGRU")
     },
     "RNN": _handler(_recurrent, f"around SimpleRNNCell, LSTMCell, GRUCell or a stack of them, {_NOTE}", _cell_weights),
