@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kbuild.dataclass import dataclass, field
 from kbuild.fixed import FloatArray, IntArray, from_float
 from kbuild.ir import Graph, Node, OverflowCount
-from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.compiled import Compiled
 from kbuild.ops.walk import Compute, compute_float, counting, prepared, walk
 from kbuild.parallel import mapped
+
+if TYPE_CHECKING:
+    from kbuild.ops.native.kernels import Kernels
 
 CHUNK_ELEMENTS = 1 << 18  # values of the widest layer at once: few calls, and what stays in the shared cache
 

@@ -8,7 +8,7 @@ from compiled_kernels import compiled, needs_compiler
 from random_graphs import NARROW, random_graph, random_inputs
 
 from kbuild import emulate
-from kbuild.ops.native.kernels import Compiled
+from kbuild.ops.compiled import Compiled
 
 pytestmark = needs_compiler
 KINDS = {

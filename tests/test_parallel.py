@@ -39,7 +39,7 @@ def test_a_conversion_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         of = FixedType(6, 3, True, mode, fixed.Overflow.SAT)
         whole = from_float(x, of)
         with monkeypatch.context() as patch:
-            patch.setattr(fixed, "PART", 10)
+            patch.setattr(fixed, "_PART", 10)
             patch.setattr(fixed, "_BLOCK", 3)
             assert (from_float(x, of) == whole).all()
 

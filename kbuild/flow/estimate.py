@@ -9,7 +9,6 @@ from kbuild.dataclass import dataclass
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.contraction import Contraction
-from kbuild.ops.einsum import Einsum
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,12 @@ def multiplications(node: Node) -> int:
     elements = _elements(node)
     if isinstance(node.op, Contraction):
         return elements * node.op.terms
-    if isinstance(node.op, Einsum) and node.op.weight is not None:
+    if node.op.kind == "einsum":
+        from kbuild.ops.einsum import Einsum
+
+        assert isinstance(node.op, Einsum)
+        if node.op.weight is None:
+            return 0
         sizes = dict(zip(node.op.letters[1], node.op.weight.shape, strict=True))
         return elements * math.prod(sizes[letter] for letter in node.op.parts[2])
     return elements if isinstance(node.op, Affine) else 0

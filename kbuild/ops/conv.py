@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import accumulate
 from kbuild.ops.casting import cast_into
+from kbuild.ops.compiled import Compiled, Sums
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
 from kbuild.ops.multipliers import Matrix, Multiplying
-from kbuild.ops.native.kernels import Compiled, Kernels
-from kbuild.ops.native.plan import Sums
 from kbuild.ops.windows import BLOCK, Array, Pairs, Window, at_least, blocks, per_axis, positions, spread, windows
+
+if TYPE_CHECKING:
+    from kbuild.ops.native.kernels import Kernels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from kbuild.fixed import FixedType, FloatArray, IntArray
 from kbuild.ir.op import Evaluation, Interval, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import over_rows
+from kbuild.ops.compiled import Compiled, Sums
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatsums import Accumulation, contraction
 from kbuild.ops.multipliers import Matrix
-from kbuild.ops.native.kernels import Compiled, Kernels
-from kbuild.ops.native.plan import Sums
+
+if TYPE_CHECKING:
+    from kbuild.ops.native.kernels import Kernels
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,16 +15,18 @@ from kbuild.ir.tensor import Tensor
 from kbuild.ops import bounds, exact
 from kbuild.ops.accumulate import exact_sum_bounds
 from kbuild.ops.casting import cast_inside, recast_into
+from kbuild.ops.compiled import Compiled, Sums
 from kbuild.ops.floatsums import Accumulation, contraction_of_columns
 from kbuild.ops.functions import FUNCTIONS
 from kbuild.ops.identity import Identity
 from kbuild.ops.loop import Loop
 from kbuild.ops.lut import Lut
 from kbuild.ops.multipliers import STRATEGIES, Matrix, Multiplying
-from kbuild.ops.native.kernels import Compiled, Kernels
-from kbuild.ops.native.plan import Sums
 from kbuild.ops.relu import Relu
 from kbuild.parallel import parts
+
+if TYPE_CHECKING:
+    from kbuild.ops.native.kernels import Kernels
 
 _UNCOUNTED = OverflowCount()  # every value of an activation is of its type
 _BLOCK = 1 << 17  # sums of one step that are worked on at once

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kbuild.fixed import FloatArray
 from kbuild.ir import Evaluation, Graph, Node, OverflowCount
-from kbuild.ops.native.kernels import Compiled, Kernels
+from kbuild.ops.compiled import Compiled
 
 Array = NDArray[Any]
 Compute = Callable[[Node, Sequence[Array]], Array]
+
+if TYPE_CHECKING:
+    from kbuild.ops.native.kernels import Kernels
 
 
 def walk(graph: Graph, inputs: Mapping[str, Array], compute: Compute) -> Iterator[tuple[str, Array]]:

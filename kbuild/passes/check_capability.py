@@ -8,7 +8,6 @@ from kbuild.config.recipe import Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph, Node, Op
 from kbuild.ops.conv import Conv
-from kbuild.ops.loop import Loop
 from kbuild.ops.multipliers import Multiplying
 from kbuild.passes.context import Context
 
@@ -30,12 +29,15 @@ def _problems(node: Node, backend: Backend, context: Context) -> list[Problem]:
         message = f"{name}: {backend.name} cannot print the operation {node.op.kind} with {context.io_type}; {remedy}"
         return [Problem(NOWHERE, "", message)]
     settings = context.settings_of(node)
-    if settings is None or not isinstance(node.op, Multiplying | Loop):
+    if settings is None or not isinstance(node.op, Multiplying):
         return []
-    if isinstance(node.op, Loop) and not settings.static.value:
-        message = f"{name}: one cell computes all steps in turn; write true"
-        return [Problem(settings.static.place, settings.static.key, message)]
-    if not isinstance(node.op, Multiplying) or node.op.inside() is not None:  # of a graph inside, its nodes are checked
+    if not settings.static.value:
+        from kbuild.ops.loop import Loop
+
+        if isinstance(node.op, Loop):
+            message = f"{name}: one cell computes all steps in turn; write true"
+            return [Problem(settings.static.place, settings.static.key, message)]
+    if node.op.inside() is not None:  # whose nodes are checked
         return []
     return _kernel_problems(node.op, name, backend, settings)
 

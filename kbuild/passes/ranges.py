@@ -14,7 +14,6 @@ from kbuild.ir import Graph, Node, Op
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.gather import Gather, index_type
 from kbuild.ops.input import Input
-from kbuild.ops.scan import Scan
 from kbuild.ops.step import Step
 from kbuild.ops.walk import compute_float
 from kbuild.passes import exactness
@@ -200,7 +199,10 @@ def _everywhere(graph: Graph, inputs: Mapping[str, FloatArray]) -> Iterator[tupl
     inside: list[tuple[str, FloatArray]] = []
 
     def compute(node: Node, arguments: Sequence[FloatArray]) -> FloatArray:
-        if isinstance(node.op, Scan):
+        if node.op.kind == "scan":
+            from kbuild.ops.scan import Scan
+
+            assert isinstance(node.op, Scan)
             inside.extend(node.op.values_inside(arguments))
         return compute_float(node, arguments)
 

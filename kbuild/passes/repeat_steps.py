@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kbuild.config.backends import load_backend
@@ -10,22 +12,25 @@ from kbuild.ir import Graph, Node, Op, Tensor
 from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.constant import Constant
 from kbuild.ops.identity import Identity
-from kbuild.ops.pad import Pad
 from kbuild.ops.reshape import Reshape
-from kbuild.ops.scan import Scan
 from kbuild.passes.context import Context
+
+if TYPE_CHECKING:
+    from kbuild.ops.scan import Scan
 
 
 def run(graph: Graph, context: Context) -> Graph:
     """The graph itself, or the one with every step where a pipeline takes a new sample in every cycle: no cell, as
     nothing else, is used twice for a sample."""
-    if not any(isinstance(node.op, Scan) for node in graph):
+    if not any(node.op.kind == "scan" for node in graph):
         return graph
     return spelled_out(graph) if load_backend(context.backend).reuse_factor == "1" else graph
 
 
 def spelled_out(graph: Graph) -> Graph:
     """The graph in which every step has nodes of its own; new nodes have no types."""
+    from kbuild.ops.scan import Scan
+
     taken = {node.name.lower() for node in graph.everywhere()}
     made: dict[tuple[Op, tuple[str, ...]], _Repeated] = {}
     nodes: list[Node] = []
@@ -43,6 +48,8 @@ class _Repeated:
     """The steps of one computation, whose nodes are added to those before it."""
 
     def __init__(self, node: Node, op: Scan, inputs: tuple[Node, ...], nodes: list[Node], taken: set[str]) -> None:
+        from kbuild.ops.pad import Pad
+
         self.nodes, self.taken = nodes, taken
         sequence, *starts = inputs
         steps, size = sequence.shape

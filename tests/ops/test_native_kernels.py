@@ -18,9 +18,9 @@ from kbuild.fixed import FixedType, IntArray, Overflow, Quantization
 from kbuild.ir import OverflowCount, Tensor
 from kbuild.ops.accumulate import accumulate
 from kbuild.ops.casting import cast_into
+from kbuild.ops.compiled import Sums
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
-from kbuild.ops.native.plan import Sums
 
 sys.path.insert(0, str(Path(__file__).parent))
 from oracle import random_type

@@ -175,7 +175,6 @@ def types_of(node: Node) -> dict[str, str]:
     """The type of every variable of a node: its constants, its accumulator, its result."""
     from kbuild.fixed import FixedType
     from kbuild.ir import Tensor
-    from kbuild.ops.scan import Scan
 
     found = {}
     for name, value in vars(node.op).items():
@@ -183,6 +182,9 @@ def types_of(node: Node) -> dict[str, str]:
             found[name] = str(value)
         elif isinstance(value, Tensor) and value.type is not None:
             found[name] = str(value.type)
-    if isinstance(node.op, Scan):
+    if node.op.kind == "scan":
+        from kbuild.ops.scan import Scan
+
+        assert isinstance(node.op, Scan)
         found |= {f"state{number}": str(of) for number, of in enumerate(node.op.state_types())}
     return {**found, "result": str(node.type) if node.type else "float"}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kbuild.fixed import FixedType, IntArray
-from kbuild.ir.op import Evaluation, OverflowCount, Shape
-from kbuild.ops.native.plan import CHANNELS, COLUMNS, ROWS, Plan, Sums, channels_plan, columns_plan, rows_plan
+from kbuild.fixed import IntArray
+from kbuild.ir.op import OverflowCount, Shape
+from kbuild.ops.compiled import Sums
+from kbuild.ops.native.plan import CHANNELS, COLUMNS, ROWS, Plan, channels_plan, columns_plan, rows_plan
 from kbuild.ops.native.windows import laid_out, matrix
 from kbuild.ops.windows import Window
 
@@ -86,17 +86,3 @@ def _contiguous(q: IntArray, plan: Plan, elements: int) -> IntArray:
     if elements != plan.inputs:
         raise ValueError(f"a sample has {elements} elements, not {plan.inputs}")
     return np.ascontiguousarray(q, np.int64)
-
-
-class Compiled(ABC):
-    """An operation whose sums of products the kernels may compute."""
-
-    @abstractmethod
-    def compiled(
-        self, shapes: Sequence[Shape], types: Sequence[FixedType], result: FixedType, kernels: Kernels
-    ) -> Evaluation | None:
-        """`Op.prepared` for inputs of these shapes, by the kernels; None where they cannot compute it."""
-
-    @abstractmethod
-    def products(self, shapes: Sequence[Shape]) -> int:
-        """How many products a sample takes."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kbuild.dataclass import dataclass, replace
 from kbuild.fixed import INT64_BITS, FixedType, IntArray, Overflow, Quantization, contains, quantize
-from kbuild.ir.tensor import Tensor
 from kbuild.ops.accumulate import reach
+from kbuild.ops.compiled import Sums
 from kbuild.ops.native.segments import Digit, digits
 from kbuild.ops.native.windows import Windows
 
@@ -52,21 +52,6 @@ class _Plan(ctypes.Structure):
         ("accum", _Limit),
         ("result", _Limit),
     ]
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Sums with weights [K, N] and what becomes of them, as `ops/accumulate.py` and a cast to the result have it.
-
-    The outputs are `groups` equal parts, which have inputs of their own.
-    """
-
-    x: FixedType
-    weight: Tensor
-    bias: Tensor | None
-    accum: FixedType
-    result: FixedType
-    groups: int = 1
 
 
 @dataclass(frozen=True)

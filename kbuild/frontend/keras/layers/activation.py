@@ -11,7 +11,6 @@ from kbuild.fixed import FixedType
 from kbuild.frontend.keras.config import Config
 from kbuild.frontend.keras.handler import Handler, LayerCall
 from kbuild.frontend.keras.layout import over_last_axis
-from kbuild.frontend.keras.masking import constant_mask, mask_tensor
 from kbuild.frontend.keras.operands import function, on_tensor, tensor
 from kbuild.frontend.keras.safety import quoted
 from kbuild.ir import Node, Op, Tensor
@@ -197,6 +196,8 @@ def _softmax(call: LayerCall) -> Node:
     if mask is not None and axes != [len(call.shape) - 1]:
         raise call.error("has a mask, which is supported over the last axis only; move that axis to the end")
     if mask is not None:
+        from kbuild.frontend.keras.masking import constant_mask, mask_tensor
+
         return call.add(Softmax(mask=mask_tensor(call, constant_mask(call, mask, call.shape))))
     if len(axes) == 1:
         return over_last_axis(call, axes[0], lambda inner: inner.add(Softmax()))
