@@ -47,14 +47,14 @@ def optimize(graph: Graph, context: Context, after: Callable[[str, Graph], None]
     """
     verify(graph)
     for step in PIPELINE:
-        graph = verify(_everywhere(step, graph, context))
+        graph = verify(everywhere(step, graph, context))
         if after is not None:
             after(step.__module__.rsplit(".", 1)[-1], graph)
     return graph
 
 
-def _everywhere(step: Pass, graph: Graph, context: Context) -> Graph:
+def everywhere(step: Pass, graph: Graph, context: Context) -> Graph:
     """After the pass over the graphs inside and over the graph itself."""
     if step not in _WHOLE:
-        graph = graph.changed_inside(lambda inner: _everywhere(step, inner, context))
+        graph = graph.changed_inside(lambda inner: everywhere(step, inner, context))
     return step(graph, context)

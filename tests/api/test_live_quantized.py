@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conformance.catalog import CaseId
 from conformance.quantized import hgq as hgq_cases
+from conformance.quantized.reference import give_old_names
 
 import kbuild
 from kbuild.emulate import quantize_inputs, run
@@ -23,7 +24,7 @@ from kbuild.frontend.keras import read_model
 from kbuild.frontend.keras.live import read_live
 from kbuild.passes import check_capability
 from kbuild.passes.context import Context
-from kbuild.passes.pipeline import PIPELINE
+from kbuild.passes.pipeline import PIPELINE, everywhere
 
 DATA = Path(__file__).parent.parent / "frontend" / "data"
 HGQ2 = sorted(DATA.glob("hgq2_*.keras"))
@@ -54,7 +55,7 @@ def emulated(model: Any, inputs: list[FloatArray]) -> list[FloatArray]:
     named = {node.name: x.astype(np.float64) for node, x in zip(graph.inputs, inputs, strict=True)}
     context = Context(calibration=named)
     for step in PIPELINE:
-        graph = graph if step is check_capability.run else step(graph, context)
+        graph = graph if step is check_capability.run else everywhere(step, graph, context)
     integers, _ = quantize_inputs(graph, named)
     values = run(graph, integers).values
     return [to_float(values[name], graph[name].fixed()) for name in graph.outputs]
@@ -112,8 +113,7 @@ def test_what_hgq2_does_not_save_is_refused() -> None:
 @pytest.mark.parametrize("path", QKERAS, ids=lambda path: path.name)
 def test_qkeras(path: Path) -> None:
     qkeras, keras = library("qkeras.utils"), library("keras")
-    nest = importlib.import_module("tensorflow.python.util.nest")
-    nest.is_sequence = nest.is_nested  # type: ignore[attr-defined]  # QKeras' recurrent layers need the old name
+    give_old_names()
     custom: dict[str, Any] = {}
     qkeras._add_supported_quantized_objects(custom)
     model = keras.models.load_model(path, custom, compile=False)

@@ -102,15 +102,21 @@ def _loader(keras: Any, custom: dict[str, Any]) -> Load:
     return load
 
 
-def _qkeras() -> Library:
-    import qkeras
-    from qkeras.utils import _add_supported_quantized_objects
-    from tensorflow import keras, stack, unstack
+def give_old_names() -> None:
+    """To TensorFlow 2.15, where QKeras' QConv2DTranspose and recurrent layers look for them."""
+    from tensorflow import stack, unstack
     from tensorflow.python.ops import array_ops
     from tensorflow.python.util import nest
 
-    # Where QConv2DTranspose and the recurrent layers look for them: TensorFlow 2.15 has moved or renamed them.
     array_ops.stack, array_ops.unstack, nest.is_sequence = stack, unstack, nest.is_nested
+
+
+def _qkeras() -> Library:
+    import qkeras
+    from qkeras.utils import _add_supported_quantized_objects
+    from tensorflow import keras
+
+    give_old_names()
     custom: dict[str, Any] = {}
     _add_supported_quantized_objects(custom)
     names = {**custom, "QActivation": qkeras.QActivation, "BatchNormalization": keras.layers.BatchNormalization}
