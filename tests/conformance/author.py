@@ -48,6 +48,10 @@ def make(case: CaseId, folder: Path) -> Reference:
         line = worker.stdout.readline()
     except BrokenPipeError:
         line = ""
+    except BaseException:  # as a case that takes too long: its answer would be taken for that of the next
+        worker.kill()
+        _worker.cache_clear()
+        raise
     if not line:
         _worker.cache_clear()
         raise NoModel(f"{case}: the process of its library died")
