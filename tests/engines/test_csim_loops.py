@@ -12,6 +12,7 @@ from recurrent_models import cell, model
 from kbuild import emulate
 from kbuild.dataclass import replace
 from kbuild.emit import Target, emit
+from kbuild.emit.hls.limits import digits
 from kbuild.emit.hls.simulation import simulation
 from kbuild.engines import csim
 from kbuild.engines.csim_stream import StreamCSim
@@ -19,6 +20,7 @@ from kbuild.fixed import IntArray
 from kbuild.frontend.keras.build import build_graph
 from kbuild.ir import Graph, Node, Tensor
 from kbuild.ops.dense import Dense
+from kbuild.ops.scan import Scan
 from kbuild.passes.context import Context
 from kbuild.passes.pipeline import optimize
 
@@ -75,3 +77,26 @@ def test_a_long_sequence_and_other_weights_with_one_library(io_type: str, tmp_pa
         found.append(values[each.outputs[0]])
         assert np.array_equal(found[-1], wanted[each.outputs[0]])
     assert not np.array_equal(*found)
+
+
+def test_the_multipliers_of_a_loop_are_those_inside() -> None:
+    """Each with the reuse factor that is for it, once: what multiplies states has RecurrentReuseFactor."""
+    (scan,) = {node.op for node in lstm(5, 3, "io_parallel")[0] if isinstance(node.op, Scan)}
+    matrices = scan.matrices([(5, 4)], "io_parallel")
+    assert {(m.terms, m.outputs, m.recurrent) for m in matrices} == {(4, 12, False), (3, 12, True)}
+    reuse = [3 if m.recurrent else 4 for m in matrices]
+    made = scan.reusing("resource", *reuse)
+    assert made.reuse_factors == tuple(reuse) and made.strategy == "resource"
+    inside = {(node.op.terms, node.op.reuse_factor) for node in made.body if isinstance(node.op, Dense)}
+    assert inside == {(4, 4), (3, 3)}
+
+
+def test_adders_inside_a_loop_count_once() -> None:
+    graph, _ = lstm(5, 3, "io_parallel")
+    adders = [replace(node, op=node.op.reusing("distributed_arithmetic", *node.op.reuse_factors))
+              if isinstance(node.op, Scan) else node for node in graph]  # fmt: skip
+    loops = [node for node in adders if isinstance(node.op, Scan)]
+    assert [digits(node) for node in loops] == [0] * len(loops)
+    dense = [digits(inner) for node in loops for inner in node.everywhere() if isinstance(inner.op, Dense)]
+    assert dense and min(dense) > 0
+    assert sum(digits(node) for node in graph.with_nodes(adders).everywhere()) == sum(dense)

@@ -16,6 +16,8 @@ def digits(node: Node) -> int:
         return len(op.steps)
     if not isinstance(op, Multiplying) or op.strategy != "distributed_arithmetic":
         return 0
+    if op.inside() is not None:  # whose nodes are counted
+        return 0
     from kbuild.emit.adders import signed_digits
 
     return sum(signed_digits.count(weight.data) for weight in op.constants)
