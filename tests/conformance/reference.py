@@ -22,8 +22,8 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
-    # without it, max_pool3d is wrong where a stride is longer than the pool; with it, a float32 convolution of some shapes
-    # (2 x 4 on 2 x 3, strides 1 x 3), which float64 decides
+    # without it, max_pool3d is wrong where a stride is longer than the pool; with it, a float32 convolution of some
+    # shapes (2 x 4 on 2 x 3, strides 1 x 3), which float64 decides
     "TF_ENABLE_ONEDNN_OPTS": "1",
     # cases run side by side in processes
     **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"),
