@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kbuild.emit.hls.design import spell, type_name
+from kbuild.emit.hls.design import everywhere, spell, type_name
 from kbuild.emit.hls.stream.process import Schedule, StreamKernel
 from kbuild.engines.words import from_words, limbs, to_words
 from kbuild.fixed import IntArray
@@ -58,9 +58,9 @@ def _function(index: int, case: Case) -> str:
     body += [f"    hls::stream<{packet} > in_{i}(to, '{chr(ord('a') + i)}');\n"
              f"    fill(in_{i}, {p.packets}, inputs[{i}]);"
              for i, (packet, p) in enumerate(zip(packets, kernel.reads, strict=True))]  # fmt: skip
-    streams = ", ".join([*(f"in_{i}" for i, _ in enumerate(packets)), "out", *kernel.call.constants])
+    call = replace(kernel.call, inputs=tuple(f"in_{i}" for i, _ in enumerate(packets)), output="out")
     body += [f"    hls::stream<{output} > out(to, '.');",
-             f"    kbuild::{kernel.call.kernel}<{kernel.call.config.name}>({streams});",
+             f"    {call.text()}",
              f"    drain(out, {kernel.writes.packets}, output, to);"]
     return "\n".join([f"namespace case_{index} {{", *types, kernel.call.config.text(),
                       "void run(const int64_t* const* inputs, const int64_t* const* constants, int64_t* output, "
@@ -89,13 +89,14 @@ static void drain(hls::stream<P>& stream, int packets, int64_t* words, recorder&
 
 def source(cases: Sequence[Case]) -> str:
     """The C++ of all cases."""
-    headers = sorted({case.kernel.header for case in cases})
+    headers = {case.kernel.header for case in cases}
+    headers |= {step.header for case in cases for step in everywhere(case.kernel.inside)}
     return "\n".join([
         '#include "recording_stream.h"',
         '#include "ap_fixed.h"',
         '#include "ap_int.h"',
         '#include "exchange.h"',
-        *(f'#include "hls/{header}"' for header in headers),
+        *(f'#include "hls/{header}"' for header in sorted(headers)),
         _SHARED,
         *(_function(i, case) for i, case in enumerate(cases)),
         'extern "C" int64_t inner_peak() { return hls::inner_peak(); }',

@@ -47,27 +47,6 @@ void gru_step(const X x[C::features], typename C::state0_t h[C::units],
     }
 }
 
-template <class C, class X, class H, class Y>
-void gru(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
-         const typename C::input::weight_t weight[C::features * 3 * C::units],
-         const typename C::input::bias_t bias[3 * C::units],
-         const typename C::recurrent::weight_t recurrent_weight[C::units * 3 * C::units],
-         const typename C::recurrent::bias_t recurrent_bias[3 * C::units],
-         const typename C::act::table_t table[C::act::entries], const typename C::act::offset_t offset[1],
-         const typename C::gate::table_t gate_table[C::gate::entries],
-         const typename C::gate::offset_t gate_offset[1]) {
-    typename C::state0_t h[C::units];
-#pragma HLS ARRAY_PARTITION variable=h complete
-    begin<C::units>(start, h);
-    for (int step = 0; step < C::steps; ++step) {
-        X row[C::features];
-#pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
-        gru_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset);
-        keep<C::kept0, C::flip0, C::units>(h, y, step);
-    }
-}
-
 // The reset gate scales the state: p = (r * h) * candidate_weight + candidate_bias, r * h cast to the state's type.
 // The recurrent weights are those of z and r only.
 template <class C, class X>
@@ -106,31 +85,6 @@ void gru_reset_before_step(const X x[C::features], typename C::state0_t h[C::uni
     for (int u = 0; u < C::units; ++u) {
 #pragma HLS UNROLL
         h[u] = mixed<C>(update[u], h[u], a[2 * C::units + u], p[u], table, offset);
-    }
-}
-
-template <class C, class X, class H, class Y>
-void gru_reset_before(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
-                      const typename C::input::weight_t weight[C::features * 3 * C::units],
-                      const typename C::input::bias_t bias[3 * C::units],
-                      const typename C::recurrent::weight_t recurrent_weight[C::units * 2 * C::units],
-                      const typename C::recurrent::bias_t recurrent_bias[2 * C::units],
-                      const typename C::candidate::weight_t candidate_weight[C::units * C::units],
-                      const typename C::candidate::bias_t candidate_bias[C::units],
-                      const typename C::act::table_t table[C::act::entries],
-                      const typename C::act::offset_t offset[1],
-                      const typename C::gate::table_t gate_table[C::gate::entries],
-                      const typename C::gate::offset_t gate_offset[1]) {
-    typename C::state0_t h[C::units];
-#pragma HLS ARRAY_PARTITION variable=h complete
-    begin<C::units>(start, h);
-    for (int step = 0; step < C::steps; ++step) {
-        X row[C::features];
-#pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
-        gru_reset_before_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, candidate_weight,
-                                 candidate_bias, table, offset, gate_table, gate_offset);
-        keep<C::kept0, C::flip0, C::units>(h, y, step);
     }
 }
 

@@ -19,13 +19,6 @@ void constant(Y y[C::elements], const T value[C::elements]) {
     for (int i = 0; i < C::elements; ++i) y[i] = cast<Y>(value[i]);
 }
 
-// Zeros: states before the first step.
-template <class C, class Y>
-void zero(Y y[C::elements]) {
-#pragma HLS PIPELINE
-    for (int i = 0; i < C::elements; ++i) y[i] = 0;
-}
-
 }  // namespace kbuild
 
 #endif

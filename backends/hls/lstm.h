@@ -39,35 +39,6 @@ void lstm_step(const X x[C::features], typename C::state0_t h[C::units], typenam
     }
 }
 
-template <class C, class X, class H0, class C0, class H, class S>
-void lstm(const X x[C::steps * C::features], const H0 start_h[C::units], const C0 start_c[C::units],
-          H kept_h[C::kept0 * C::units], S kept_c[C::kept1 * C::units],
-          const typename C::input::weight_t weight[C::features * 4 * C::units],
-          const typename C::input::bias_t bias[4 * C::units],
-          const typename C::recurrent::weight_t recurrent_weight[C::units * 4 * C::units],
-          const typename C::recurrent::bias_t recurrent_bias[4 * C::units],
-          const typename C::act::table_t table[C::act::entries], const typename C::act::offset_t offset[1],
-          const typename C::gate::table_t gate_table[C::gate::entries],
-          const typename C::gate::offset_t gate_offset[1],
-          const typename C::act_cell::table_t cell_table[C::act_cell::entries],
-          const typename C::act_cell::offset_t cell_offset[1]) {
-    typename C::state0_t h[C::units];
-    typename C::state1_t c[C::units];
-#pragma HLS ARRAY_PARTITION variable=h complete
-#pragma HLS ARRAY_PARTITION variable=c complete
-    begin<C::units>(start_h, h);
-    begin<C::units>(start_c, c);
-    for (int step = 0; step < C::steps; ++step) {
-        X row[C::features];
-#pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
-        lstm_step<C>(row, h, c, weight, bias, recurrent_weight, recurrent_bias, table, offset, gate_table, gate_offset,
-                     cell_table, cell_offset);
-        keep<C::kept0, C::flip0, C::units>(h, kept_h, step);
-        keep<C::kept1, C::flip1, C::units>(c, kept_c, step);
-    }
-}
-
 }  // namespace kbuild
 
 #endif

@@ -64,6 +64,16 @@ void input_row(const X x[STEPS * FEATURES], R row[FEATURES], int step) {
     }
 }
 
+// Zeros, the state before the first step.
+template <int UNITS, class S>
+void clear_state(S state[UNITS]) {
+#pragma HLS INLINE
+    for (int u = 0; u < UNITS; ++u) {
+#pragma HLS UNROLL
+        state[u] = 0;
+    }
+}
+
 // An initial state, cast to the type of the state.
 template <int UNITS, class H, class S>
 void begin(const H start[UNITS], S state[UNITS]) {

@@ -29,26 +29,6 @@ void simple_rnn_step(const X x[C::features], typename C::state0_t h[C::units],
     }
 }
 
-template <class C, class X, class H, class Y>
-void simple_rnn(const X x[C::steps * C::features], const H start[C::units], Y y[C::kept0 * C::units],
-                const typename C::input::weight_t weight[C::features * C::units],
-                const typename C::input::bias_t bias[C::units],
-                const typename C::recurrent::weight_t recurrent_weight[C::units * C::units],
-                const typename C::recurrent::bias_t recurrent_bias[C::units],
-                const typename C::act::table_t table[C::act::entries],
-                const typename C::act::offset_t offset[1]) {
-    typename C::state0_t h[C::units];
-#pragma HLS ARRAY_PARTITION variable=h complete
-    begin<C::units>(start, h);
-    for (int step = 0; step < C::steps; ++step) {
-        X row[C::features];
-#pragma HLS ARRAY_PARTITION variable=row complete
-        input_row<C::steps, C::features, C::go_backwards>(x, row, step);
-        simple_rnn_step<C>(row, h, weight, bias, recurrent_weight, recurrent_bias, table, offset);
-        keep<C::kept0, C::flip0, C::units>(h, y, step);
-    }
-}
-
 }  // namespace kbuild
 
 #endif
