@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,41 @@ CASES = 32
 @pytest.mark.parametrize(("seed", "widths", "kinds"), SEEDS)
 def test_random_kernels(seed: int, widths: tuple[int, int], kinds: Sequence[str], tmp_path: Path) -> None:
     check(list(random_cases(seed, CASES, widths, kinds)), tmp_path)
+
+
+def stored_cases(patch: pytest.MonkeyPatch, seed: int, count: int, widths: tuple[int, int] = NARROW) -> list[Case]:
+    """Convolutions and poolings whose windows lie in memory, as those do that are too large for registers."""
+    found: list[Case] = []
+    rng, drawn = np.random.default_rng(seed), list(random_cases(seed, count, widths, ("conv", "conv", "pool")))
+    patch.setattr("kbuild.ops.conv.REGISTERS", 0)
+    patch.setattr("kbuild.ops.pool.REGISTERS", 0)
+    for case in drawn:
+        node = case.node
+        if isinstance(node.op, Conv):
+            op = replace(node.op, parallelization_factor=1, encoded=False)
+            (matrix,) = op.matrices([x.shape for x in case.inputs], "io_stream")
+            reuse = rng.choice(matrix.legal("resource"))
+            node = replace(node, op=op.reusing("resource", int(reuse)))
+        made = KERNELS[node.op.kind](node, node.op, case.inputs, packings(Builder(rng, widths), node, case.inputs))
+        assert made is not None and "stored" in made.call.kernel
+        found.append(Case(node, case.inputs, made))
+    return found
+
+
+STORED = [(2, NARROW), (1001, ANY)]
+
+
+@pytest.mark.parametrize(("seed", "widths"), STORED)
+def test_random_windows_in_memory(
+    seed: int, widths: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(stored_cases(monkeypatch, seed, CASES, widths), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_more_random_windows_in_memory(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(stored_cases(monkeypatch, seed + 100, 60, ANY if seed % 4 == 3 else NARROW), tmp_path)
 
 
 @pytest.mark.slow
