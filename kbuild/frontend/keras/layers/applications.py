@@ -28,9 +28,9 @@ def _stochastic_depth(call: LayerCall) -> Node:
 
 def _custom_scale(call: LayerCall) -> Node:
     """y = a + b * scale."""
-    if len(call.inputs) != 2:
-        raise call.error(f"is called with {len(call.inputs)} inputs, not two")
-    scale = np.full((1,) * len(call.inputs[1].shape), call.config.number("scale"))
+    if len(call.inputs) != 2 or not call.config.has("scale"):
+        raise call.error("is not called with two values, or has no scale, as in InceptionResNetV2")
+    scale = np.full((1,) * len(call.inputs[1].shape), call.config.number("scale", 1.0))
     scaled = call.inner("scaled").add(Affine(Tensor(scale), Tensor(np.zeros_like(scale))), call.inputs[1])
     return call.add(Merge("add"), call.inputs[0], scaled)
 
@@ -39,8 +39,11 @@ def _gamma(config: Config) -> tuple[str, ...]:
     return ("gamma",)
 
 
+_SCALE = Handler(_custom_scale, "of InceptionResNetV2: the sum of a value and a scaled one")
+
 HANDLERS = {
     "LayerScale": Handler(_layer_scale, "of ConvNeXt", _gamma),
     "StochasticDepth": Handler(_stochastic_depth, "of ConvNeXt; acts in training only: dropped"),
-    "CustomScaleLayer": Handler(_custom_scale, "of InceptionResNetV2: the sum of a value and a scaled one"),
+    "CustomScaleLayer": _SCALE,
+    "Custom>CustomScaleLayer": _SCALE,  # of Keras 2
 }
