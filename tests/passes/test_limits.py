@@ -12,7 +12,9 @@ import pytest
 
 from kbuild.config import load_recipe, resolve_settings
 from kbuild.errors import RecipeError
+from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
+from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
@@ -20,9 +22,10 @@ from kbuild.ops.input import Input
 from kbuild.ops.lstm import Lstm
 from kbuild.ops.multipliers import Matrix, StoredWindow
 from kbuild.ops.pool import Pool
+from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
-from kbuild.passes import check_limits, resolve_strategy
+from kbuild.passes import check_limits, resolve_strategy, wide_packets
 from kbuild.passes.context import Context, layer_infos
 from kbuild.passes.resolve_strategy import as_chosen
 from kbuild.passes.unused_settings import remarks
@@ -236,6 +239,19 @@ def test_wide_pooling_of_streams(tmp_path: Path) -> None:
     pool = Pool("average", (3, 3), (1, 1), ((1, 1), (1, 1)))
     passed(one(pool, (8, 8, 4096)), tmp_path, STREAM)
     assert "pool takes 4097 operations at once" in refused(one(pool, (8, 8, 4097)), tmp_path, STREAM)
+
+
+def test_packets_that_are_wider_than_a_fifo() -> None:
+    """Only Vitis HLS has the limit, and only streams have packets; a reshape has none of its own."""
+    of = FixedType(16, 6)
+    x = Node("x", Input((2, 256)), (), (2, 256), Layer("x", "InputLayer"), of)
+    wide = Node("y", Concatenate(1), ("x", "x"), (2, 512), Layer("both", "Concatenate"), of)
+    flat = Node("z", Reshape((1024,)), ("y",), (1024,), Layer("flat", "Flatten"), of)
+    graph = verify(Graph("g", (x, wide, flat), ("z",)))
+    (line,) = wide_packets.remarks(graph, "Vitis", "io_stream")
+    assert "wider ones: those of both (8192);" in line
+    for backend, io_type in (("Vivado", "io_stream"), ("Vitis", "io_parallel"), ("Yosys", "io_parallel")):
+        assert not wide_packets.remarks(graph, backend, io_type)
 
 
 def product(rows: int, terms: int, columns: int) -> Graph:
