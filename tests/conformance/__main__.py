@@ -78,6 +78,8 @@ def _show(outcomes: list[Outcome], given: argparse.Namespace, seconds: float) ->
     print(f"\n{report.table(outcomes)}\n")
     for reason, count in report.reasons(outcomes).most_common():
         print(f"{count:6} refused: {reason}")
+    double = sum(outcome.in_double for outcome in outcomes)
+    print(f"{double:6} compared with Keras in float64, as its float32 is further off than the tolerance")
     loose = sum(outcome.looseness > report.LOOSE for outcome in outcomes)
     print(f"{loose:6} bounds of ample precision wider than {report.LOOSE:.0%} of the output's scale")
     print(f"\n{len(outcomes)} cases, seed {given.seed}, {seconds:.0f} s")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +22,9 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
-    # its float32 convolution is wrong for some shapes (2 x 4 on 2 x 3, strides 1 x 3) in batches, not one by one
-    "TF_ENABLE_ONEDNN_OPTS": "0",
+    # without it, max_pool3d is wrong where a stride is longer than the pool; with it, a float32 convolution of some
+    # shapes (2 x 4 on 2 x 3, strides 1 x 3), which float64 decides
+    "TF_ENABLE_ONEDNN_OPTS": "1",
     # cases run side by side in processes
     **dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"),
 }
@@ -34,6 +37,7 @@ class Reference:
     """What the checks need: files as `read_model` takes them, inputs in the model's order, and the outputs.
 
     subject: names of the layers that the case is about, where the others of the model do not count.
+    in_double: what the same model gives in float64; None where Keras is not at hand.
     """
 
     code: str
@@ -41,6 +45,7 @@ class Reference:
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
     subject: tuple[str, ...] = ()
+    in_double: Callable[[], list[np.ndarray]] | None = None
 
 
 class NoModel(Exception):
@@ -113,7 +118,8 @@ def _made(case: CaseId, folder: Path, kind: str | None) -> Reference:
         except Exception as error:  # whatever Keras has against a drawing, the next one is drawn
             last = error
             continue
-        return Reference("\n".join(script.lines), files, inputs, outputs)
+        in_double = partial(_predict_in_double, script, model, inputs)
+        return Reference("\n".join(script.lines), files, inputs, outputs, in_double=in_double)
     raise NoModel(f"{case}: Keras takes none of {ATTEMPTS} drawings: {type(last).__name__}: {last}")
 
 
@@ -174,6 +180,22 @@ def _predict(model: Any, inputs: list[np.ndarray], script: Script) -> list[np.nd
     found = model.predict(one, verbose=0) if script.chance(0.05) else model(one, training=False)
     outputs = list(found) if isinstance(found, list | tuple) else [found]
     return [np.asarray(y, dtype=np.float64) for y in outputs]
+
+
+def _predict_in_double(script: Script, model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Outputs of the same code with the same weights where every float is a float64."""
+    _compute_in(script.keras, "float64")
+    try:
+        again = script.again()
+        again.set_weights(model.get_weights())
+        return _predict(again, inputs, script)
+    finally:
+        _compute_in(script.keras, "float32")
+
+
+def _compute_in(keras: ModuleType, dtype: str) -> None:
+    keras.backend.set_floatx(dtype)
+    keras.mixed_precision.set_global_policy(dtype)
 
 
 def save(model: Any, folder: Path, kind: str) -> dict[str, Path | None]:

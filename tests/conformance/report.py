@@ -61,6 +61,7 @@ def document(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
         "cases": len(outcomes),
         **{status: counts[status] for status in (RIGHT, REFUSED, WRONG, CRASHED)},
         "reasons": dict(reasons(outcomes).most_common()),
+        "in float64": sum(o.in_double for o in outcomes),
         "loose bounds": sum(o.looseness > LOOSE for o in outcomes),
         "layers": {
             layer: _layer([o for o in outcomes if o.case.layer == layer])

@@ -45,11 +45,13 @@ class Script:
     _count: int = 0
 
     def __post_init__(self) -> None:
+        self.scope = self._names()
+
+    def _names(self) -> dict[str, Any]:
         import numpy
 
-        self.scope = {"keras": self.keras, "layers": self.keras.layers, "np": numpy, "numpy": numpy}
-        if self.major == 3:
-            self.scope["ops"] = self.keras.ops
+        functions = {"ops": self.keras.ops} if self.major == 3 else {}
+        return {"keras": self.keras, "layers": self.keras.layers, "np": numpy, "numpy": numpy, **functions}
 
     # ---- code
 
@@ -57,6 +59,13 @@ class Script:
         """Write a line and run it."""
         self.lines.append(line)
         exec(line, self.scope)  # the line is ours: a generator wrote it
+
+    def again(self) -> Any:
+        """The model that the lines make when they are run once more."""
+        scope = self._names()
+        for line in self.lines:
+            exec(line, scope)
+        return scope["model"]
 
     def name(self, stem: str = "y") -> str:
         """A name that is not used yet."""

@@ -58,6 +58,20 @@ def test_a_bound_holds_and_is_tight(kind: str) -> None:
     assert (off > bound.error).all()
 
 
+def test_a_table_whose_type_ends_below_the_function() -> None:
+    """The hyperbolic tangent of 6 is nearer to 1 than to what a type with one integer bit holds."""
+    nodes = (Node("x", Input((4,)), (), (4,), Layer("x", "InputLayer")),
+             Node("y", Lut("tanh"), ("x",), (4,), Layer("y", "Activation")))  # fmt: skip
+    graph, inputs = verify(Graph("one", nodes, ("y",))), {"x": np.array([[6.0, -6.0, 0.5, 0.0]])}
+    fixed = verify(resolve_precision.run(graph, Context(calibration=inputs)))
+    integers, _ = emulate.quantize_inputs(fixed, inputs)
+    value = to_float(emulate.run(fixed, integers).values["y"], fixed["y"].fixed())
+    bound = error_bounds(graph, fixed, inputs, integers, set())["y"]
+    error = np.abs(value - bound.value)
+    assert (error <= bound.error + 1e-12).all()
+    assert error[0, 0] > 0.5 * float(fixed["y"].fixed().lsb)  # beyond rounding
+
+
 @pytest.mark.parametrize("kind", ["dense", "simple_rnn"])
 def test_a_wrong_weight_is_noticed(kind: str) -> None:
     """The bound is that of the weights as they were rounded, not of others."""
