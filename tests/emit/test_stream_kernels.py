@@ -146,14 +146,22 @@ def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path)
     check(list(random_cases(seed, 100, widths)), tmp_path)
 
 
-def test_the_random_kernels_have_everything() -> None:
+def test_the_random_kernels_have_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a change of the generator cannot quietly stop testing something."""
     cases = [case for seed, widths, kinds in SEEDS for case in random_cases(seed, CASES, widths, kinds)]
     templates = set()
     for header in (BACKENDS / "hls" / "stream").glob("*.h"):
         found = re.findall(r"^void (stream_\w+)\(hls::stream<\w+>& \w+, hls::stream", header.read_text(), re.MULTILINE)
         templates |= set(found)
-    assert {case.kernel.call.kernel for case in cases} == templates
+    stored: list[Case] = []
+    for seed, widths in STORED:
+        with monkeypatch.context() as patch:
+            stored += stored_cases(patch, seed, CASES, widths)
+    assert {case.kernel.call.kernel for case in (*cases, *stored)} == templates
+    words = [case.kernel.call.config.integers for case in stored if isinstance(case.node.op, Conv)]
+    assert {(i["words"] > 1, i["word"] > 1) for i in words} == {*itertools.product((True, False), repeat=2)}
+    assert {(i["groups"] > 1, i["word"] > 1) for i in words} == {*itertools.product((True, False), repeat=2)}
+    assert all({i[f"spread{n}"] > 1 for i in words} == {True, False} for n in range(3))
     convs = [(case.node.op, case) for case in cases if isinstance(case.node.op, Conv)]
     for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups],
                   lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip
