@@ -20,8 +20,20 @@ from kbuild.ops.compiled import Compiled, Sums
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.floatconv import FloatConv
 from kbuild.ops.floatsums import float_sums
-from kbuild.ops.multipliers import Matrix, Multiplying
-from kbuild.ops.windows import BLOCK, Array, Pairs, Window, at_least, blocks, per_axis, positions, spread, windows
+from kbuild.ops.multipliers import Matrix, Multiplying, StoredWindow
+from kbuild.ops.windows import (
+    BLOCK,
+    REGISTERS,
+    Array,
+    Pairs,
+    Window,
+    at_least,
+    blocks,
+    per_axis,
+    positions,
+    spread,
+    windows,
+)
 
 if TYPE_CHECKING:
     from kbuild.ops.native.kernels import Kernels
@@ -55,7 +67,12 @@ class Conv(Contraction, Compiled):
     settings: ClassVar[tuple[str, ...]] = (*Multiplying.settings, "ParallelizationFactor", "ConvImplementation")
 
     def matrices(self, shapes: Sequence[Shape], io_type: str) -> tuple[Matrix, ...]:
-        return (Matrix(*self.matrix_shape, window=self.terms * self.groups, places=self.parallelization_factor),)
+        window = self.terms * self.groups
+        if io_type == "io_stream" and window > REGISTERS and self.parallelization_factor == 1 and not self.encoded:
+            stored = StoredWindow(*self.matrix_shape, window=window, groups=self.groups,
+                                  group_channels=self.weight.shape[-2])  # fmt: skip
+            return (stored,)
+        return (Matrix(*self.matrix_shape, window=window, places=self.parallelization_factor),)
 
     @property
     def kernel(self) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ class Matrix:
     def at_once(self, strategy: str, reuse: int) -> int:
         """Products and registers in unrolled loops; a reuse factor shortens loops with `resource` only."""
         if strategy == "distributed_arithmetic":  # additions without a loop
-            return 0
+            return self.places * self.window
         products = self.terms * self.outputs
         if strategy == "resource":
             sums = self.outputs if self.constant else 0  # else of as many sums as are at once
@@ -60,6 +60,38 @@ class Matrix:
     def fitting(self, most: int) -> list[int]:
         """The reuse factors of `resource` with which no more than `most` is at once."""
         return [reuse for reuse in self.legal("resource") if self.at_once("resource", reuse) <= most]
+
+
+@dataclass(frozen=True)
+class StoredWindow(Matrix):
+    """A matrix that windows of a stream are multiplied by which lie in memory, and not in registers.
+
+    A step of `resource` reads one word of the memory, which is made for that: `word` elements of one pixel, whose
+    channels are `groups` equal groups of `group_channels`. So a word must divide the pixel.
+    """
+
+    groups: int = 1
+    group_channels: int = 1
+
+    def word(self, reuse: int) -> int:
+        """Elements that a step reads; 0 where they are no word: of several pixels, or of parts of groups."""
+        lanes, depth = resource_step(self.terms, self.outputs, reuse)
+        if depth > 1:  # of all outputs
+            return 0 if self.group_channels % depth else depth * self.groups
+        each = self.outputs // self.groups
+        if lanes % each == 0:
+            return lanes // each
+        return int(each % lanes == 0)
+
+    def at_once(self, strategy: str, reuse: int) -> int:
+        """The pixel that comes is in registers, and the sums."""
+        if strategy != "resource":
+            return super().at_once(strategy, reuse)
+        return max(self.terms * self.outputs // reuse, self.outputs, self.groups * self.group_channels)
+
+    def legal(self, strategy: str) -> list[int]:
+        found = super().legal(strategy)
+        return [reuse for reuse in found if self.word(reuse)] if strategy == "resource" else found
 
 
 class Multiplying(Op):
@@ -119,3 +151,15 @@ def legal_reuse_factors(strategy: str, inputs: int, outputs: int) -> list[int]:
     if strategy == "resource":
         return [d for d in divisors if (d % inputs == 0 if d >= inputs else inputs % d == 0)]
     return divisors
+
+
+def resource_step(inputs: int, outputs: int, reuse_factor: int) -> tuple[int, int]:
+    """Outputs and inputs of one step of the resource strategy.
+
+    Raises ValueError when the reuse factor is neither a divisor of `inputs` nor `inputs` times a divisor of `outputs`.
+    """
+    if inputs % reuse_factor == 0:
+        return outputs, inputs // reuse_factor
+    if reuse_factor % inputs == 0 and outputs % (reuse_factor // inputs) == 0:
+        return outputs // (reuse_factor // inputs), 1
+    raise ValueError(f"reuse factor {reuse_factor} does not split {inputs} x {outputs} products into equal steps")

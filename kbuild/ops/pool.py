@@ -12,7 +12,7 @@ from kbuild.dataclass import dataclass
 from kbuild.fixed import INT64_BITS, FixedType, FloatArray, IntArray, compact
 from kbuild.ir.op import Interval, Op, OverflowCount, Shape
 from kbuild.ops.casting import divide_into, is_power_of_two, mean_type, recast_into, summable
-from kbuild.ops.windows import Array, Pairs, at_least, per_axis, positions, spread
+from kbuild.ops.windows import REGISTERS, Array, Pairs, at_least, per_axis, positions, spread
 
 KINDS = ("max", "average")
 
@@ -52,6 +52,14 @@ class Pool(Op):
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         axes = zip(shapes[0][:-1], self.size, self.strides, self.padding, strict=True)
         return (*(positions(*axis) for axis in axes), shapes[0][-1])
+
+    def at_once(self, channels: int, io_type: str) -> int:
+        """Elements of a window that are compared or added at once; of a streamed one in memory those of one pixel."""
+        return channels if io_type == "io_stream" and self.is_stored(channels) else math.prod(self.size) * channels
+
+    def is_stored(self, channels: int) -> bool:
+        """Whether a streamed window lies in memory."""
+        return math.prod(self.size) * channels > REGISTERS
 
     def changes_nothing(self, shape: Shape) -> bool:
         return all(n == 1 for n in (*self.size, *self.strides))

@@ -13,6 +13,7 @@ from kbuild.dataclass import dataclass
 Array = NDArray[Any]
 Pairs = tuple[tuple[int, int], ...]  # (low, high) per axis
 
+REGISTERS = 4096  # elements of a streamed window that are registers; a larger one lies in memory
 BLOCK = 1 << 18  # elements of the windows that are laid out in memory at once: they stay in the cache
 
 

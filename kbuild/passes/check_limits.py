@@ -29,7 +29,7 @@ def _problems(graph: Graph, node: Node, most: int, backend: Backend, context: Co
     if isinstance(node.op, Multiplying):
         return [*_products(graph, node, node.op, most, f"{name}: {{}} {beyond}", context),
                 *_registers(node, most, backend, context)]  # fmt: skip
-    found = _operations(graph, node)
+    found = _operations(graph, node, context.io_type)
     if found > most:
         return [Problem(NOWHERE, "", f"{name}: {node.op.kind} takes {found} operations {beyond}; make it smaller")]
     return _registers(node, most, backend, context)
@@ -51,25 +51,27 @@ def _products(
         given = [settings.recurrent_reuse_factor if matrix.recurrent else settings.reuse_factor, settings.strategy]
         given = given if op.strategy == "resource" or settings.strategy.origin == DEFAULT else given[::-1]
         key = "RecurrentReuseFactor" if matrix.recurrent else "ReuseFactor"
-        problems.append(Problem(given[0].place, given[0].key, f"{text}; {_remedy(matrix, key, most)}"))
+        problems.append(Problem(given[0].place, given[0].key, f"{text}; {_remedy(matrix, key, most, context.io_type)}"))
     return problems
 
 
-def _remedy(matrix: Matrix, key: str, most: int) -> str:
+def _remedy(matrix: Matrix, key: str, most: int, io_type: str) -> str:
     fitting = matrix.fitting(most)
+    if not fitting and io_type == "io_stream" and matrix.window > max(most, matrix.outputs):
+        return "only with ParallelizationFactor: 1 and ConvImplementation: LineBuffer does its window lie in memory"
     if not fitting:
         return "no reuse factor makes it fit; make the layer smaller, or split it"
     more = f", {fitting[1]}" if len(fitting) > 1 else ""
     return f"write Strategy: Resource with {key}: {fitting[0]}" + (f" (or a larger legal one{more}, …)" if more else "")
 
 
-def _operations(graph: Graph, node: Node) -> int:
+def _operations(graph: Graph, node: Node, io_type: str) -> int:
     """Operations in the largest loop that is unrolled, beside those of one an element."""
     op, x = node.op, graph[node.inputs[0]] if node.inputs else node
     if isinstance(op, Softmax) and op.implementation == "legacy":
         return math.prod(node.shape) * node.shape[-1]
     if isinstance(op, Pool):
-        return math.prod(op.size) * x.shape[-1]
+        return op.at_once(x.shape[-1], io_type)
     return 0
 
 

@@ -61,7 +61,8 @@ def chosen(graph: Graph, node: Node, context: Context) -> Choice | None:
     if settings is None or not isinstance(op, Multiplying):
         return None
     if isinstance(op, Conv):
-        op = replace(op, parallelization_factor=settings.parallelization_factor.value)
+        at_once = settings.parallelization_factor.value
+        op = replace(op, parallelization_factor=at_once, encoded=_encoded(settings, context))
     found = op.matrices([graph[name].shape for name in node.inputs], context.io_type)
     if not found:
         return None
@@ -114,8 +115,11 @@ def _in_parallel(node: Node, op: Conv, context: Context, problems: list[Problem]
             f"{node.layer.name}; legal ones near it are {_near(legal, factor.value)}"
         )
         problems.append(Problem(factor.place, factor.key, message))
-    encoded = context.io_type == "io_stream" and settings.conv_implementation.value == "Encoded"
-    return replace(op, parallelization_factor=factor.value, encoded=encoded)
+    return replace(op, parallelization_factor=factor.value, encoded=_encoded(settings, context))
+
+
+def _encoded(settings: LayerSettings, context: Context) -> bool:
+    return context.io_type == "io_stream" and settings.conv_implementation.value == "Encoded"
 
 
 def _near(legal: list[int], wanted: int) -> str:

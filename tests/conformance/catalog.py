@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from conformance.layers import (
     activation,
+    applications,
     attention,
     convolution,
     core,
@@ -32,6 +33,7 @@ FAMILIES = {
     "attention": attention,
     "graph networks": graphs,
     "models": models,
+    "keras.applications": applications,
     "keras.ops": operators,
     "QKeras": qkeras,
     "HGQ": hgq,

@@ -16,7 +16,6 @@ from random_graphs import Builder, random_graph
 
 from kbuild.config.backends import load_backend
 from kbuild.emit import emit
-from kbuild.emit.hls.contractions import resource_step
 from kbuild.emit.hls.design import Constant, broadcast, moved, unit_type
 from kbuild.emit.hls.design import spatial as windows_per_axis
 from kbuild.emit.hls.steps import STEPS
@@ -30,7 +29,7 @@ from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.identity import Identity
 from kbuild.ops.merge import Merge
-from kbuild.ops.multipliers import STRATEGIES, legal_reuse_factors
+from kbuild.ops.multipliers import STRATEGIES, legal_reuse_factors, resource_step
 from kbuild.ops.pool import Pool
 from kbuild.tools.cxx import compiler
 

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,41 @@ def test_random_kernels(seed: int, widths: tuple[int, int], kinds: Sequence[str]
     check(list(random_cases(seed, CASES, widths, kinds)), tmp_path)
 
 
+def stored_cases(patch: pytest.MonkeyPatch, seed: int, count: int, widths: tuple[int, int] = NARROW) -> list[Case]:
+    """Convolutions and poolings whose windows lie in memory, as those do that are too large for registers."""
+    found: list[Case] = []
+    rng, drawn = np.random.default_rng(seed), list(random_cases(seed, count, widths, ("conv", "conv", "pool")))
+    patch.setattr("kbuild.ops.conv.REGISTERS", 0)
+    patch.setattr("kbuild.ops.pool.REGISTERS", 0)
+    for case in drawn:
+        node = case.node
+        if isinstance(node.op, Conv):
+            op = replace(node.op, parallelization_factor=1, encoded=False)
+            (matrix,) = op.matrices([x.shape for x in case.inputs], "io_stream")
+            reuse = rng.choice(matrix.legal("resource"))
+            node = replace(node, op=op.reusing("resource", int(reuse)))
+        made = KERNELS[node.op.kind](node, node.op, case.inputs, packings(Builder(rng, widths), node, case.inputs))
+        assert made is not None and "stored" in made.call.kernel
+        found.append(Case(node, case.inputs, made))
+    return found
+
+
+STORED = [(2, NARROW), (1001, ANY)]
+
+
+@pytest.mark.parametrize(("seed", "widths"), STORED)
+def test_random_windows_in_memory(
+    seed: int, widths: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(stored_cases(monkeypatch, seed, CASES, widths), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_more_random_windows_in_memory(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(stored_cases(monkeypatch, seed + 100, 60, ANY if seed % 4 == 3 else NARROW), tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_more_random_convolutions(seed: int, tmp_path: Path) -> None:
@@ -110,7 +146,7 @@ def test_more_random_kernels(seed: int, widths: tuple[int, int], tmp_path: Path)
     check(list(random_cases(seed, 100, widths)), tmp_path)
 
 
-def test_the_random_kernels_have_everything() -> None:
+def test_the_random_kernels_have_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a change of the generator cannot quietly stop testing something."""
     cases = [case for seed, widths, kinds in SEEDS for case in random_cases(seed, CASES, widths, kinds)]
     templates = set()
@@ -119,7 +155,15 @@ def test_the_random_kernels_have_everything() -> None:
         templates |= set(found)
     loops = {call.kernel for case in cases for step in case.kernel.inside for call in step.calls}
     assert loops == {"simple_rnn_step", "lstm_step", "gru_step", "gru_reset_before_step"}
-    assert {case.kernel.call.kernel for case in cases} == {*templates, None}
+    stored: list[Case] = []
+    for seed, widths in STORED:
+        with monkeypatch.context() as patch:
+            stored += stored_cases(patch, seed, CASES, widths)
+    assert {case.kernel.call.kernel for case in (*cases, *stored)} == {*templates, None}
+    words = [case.kernel.call.config.integers for case in stored if isinstance(case.node.op, Conv)]
+    assert {(i["words"] > 1, i["word"] > 1) for i in words} == {*itertools.product((True, False), repeat=2)}
+    assert {(i["groups"] > 1, i["word"] > 1) for i in words} == {*itertools.product((True, False), repeat=2)}
+    assert all({i[f"spread{n}"] > 1 for i in words} == {True, False} for n in range(3))
     convs = [(case.node.op, case) for case in cases if isinstance(case.node.op, Conv)]
     for drawn in (lambda op: op.strides, lambda op: op.dilation, lambda op: op.input_dilation, lambda op: [op.groups],
                   lambda op: [n for pair in op.padding for n in pair], lambda op: op.kernel):  # fmt: skip

@@ -18,10 +18,12 @@ from kbuild.engines.csim_stream import Deadlock, StreamCSim
 from kbuild.fixed import FixedType, IntArray, from_float, to_float, wide
 from kbuild.ir import Graph, Layer, Node, Shape, verify
 from kbuild.ops.concatenate import Concatenate
+from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.identity import Identity
 from kbuild.ops.input import Input
 from kbuild.ops.merge import Merge
+from kbuild.ops.pool import Pool
 from kbuild.ops.relu import Relu
 from kbuild.ops.reshape import Reshape
 from kbuild.ops.transpose import Transpose
@@ -155,6 +157,30 @@ def test_a_residual_network_needs_room_for_what_comes_early(tmp_path: Path) -> N
     deep = {fifo.name: fifo.depth for fifo in engine.network.fifos}
     with pytest.raises(Deadlock, match=rf"the FIFO {skip} \(from clone_relu1 to process_merge4, depth 9\) is full; "):
         engine.run_bounded(random_inputs(engine.graph, 1, 1), depths={skip: deep[skip] // 2})
+
+
+def wide_block() -> Graph:
+    """A residual block of a network of many channels, whose windows lie in memory: the products of a pixel are in turn,
+    and the path around them holds what comes meanwhile. Pools and a convolution beside it."""
+    s, wide = Small((5, 4, 456)), (3, 3)
+    (x,) = s.b.nodes
+    once, pads = (1, 1), ((1, 1), (1, 1))
+    by_channel = Conv(s.b.tensor((*wide, 1, 456), OF), None, OF, "resource", 9 * 8, strides=once, padding=pads,
+                      dilation=once, input_dilation=once, groups=456)  # fmt: skip
+    strided = Conv(s.b.tensor((*wide, 456, 4), OF), None, OF, "resource", 9 * 57, strides=(2, 2), padding=pads,
+                   dilation=once, input_dilation=once)  # fmt: skip
+    deep = s.b.add(by_channel, [s.relu(x)], OF)
+    total = s.b.add(Merge("add"), [x, deep], OF)
+    pools = [s.b.add(Pool(kind, wide, (2, 2), pads), [total], OF) for kind in ("max", "average")]
+    return s.graph(total, s.b.add(strided, [total], OF), *pools)
+
+
+def test_windows_in_memory(tmp_path: Path) -> None:
+    engine = assert_every_node_equal(wide_block(), tmp_path, 2)
+    bodies = [process.body for process in engine.network.processes]
+    kernels = [body.step.calls[0].kernel for body in bodies if isinstance(body, Kernel)]
+    assert set(kernels) == {"stream_conv_stored", "stream_pool_stored_max", "stream_pool_stored_average"}
+    assert_depths_are_those_of_the_simulation(engine)
 
 
 def three_ways() -> Graph:

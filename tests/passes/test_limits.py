@@ -12,17 +12,20 @@ import pytest
 
 from kbuild.config import load_recipe, resolve_settings
 from kbuild.errors import RecipeError
+from kbuild.fixed import FixedType
 from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
+from kbuild.ops.concatenate import Concatenate
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
 from kbuild.ops.einsum import Einsum
 from kbuild.ops.input import Input
 from kbuild.ops.lstm import Lstm
-from kbuild.ops.multipliers import Matrix
+from kbuild.ops.multipliers import Matrix, StoredWindow
 from kbuild.ops.pool import Pool
+from kbuild.ops.reshape import Reshape
 from kbuild.ops.rnn import Recurrent
 from kbuild.ops.softmax import Softmax
-from kbuild.passes import check_limits, resolve_strategy
+from kbuild.passes import check_limits, resolve_strategy, wide_packets
 from kbuild.passes.context import Context, layer_infos
 from kbuild.passes.resolve_strategy import as_chosen
 from kbuild.passes.unused_settings import remarks
@@ -171,6 +174,84 @@ def test_other_layers_beyond_the_limit(op: Op, shape: tuple[int, ...], message: 
     given = context(graph, tmp_path, "")
     with pytest.raises(RecipeError, match=message):
         check_limits.run(graph, given)
+
+
+STREAM = "IOType: io_stream\n"
+
+
+def depthwise(channels: int, size: int = 3, groups: int | None = None, outputs: int | None = None) -> Conv:
+    groups, outputs = groups or channels, outputs or channels
+    weight = Tensor(np.ones((size, size, channels // groups, outputs)))
+    pads = ((size // 2, size // 2),) * 2
+    return Conv(weight, strides=(1, 1), padding=pads, dilation=(1, 1), input_dilation=(1, 1), groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("op", "reuse"),
+    [
+        (depthwise(455), 1),  # 4095 registers
+        (depthwise(512), 9),  # a place of the kernel in each cycle
+        (depthwise(192, 5), 25),
+        (depthwise(512, outputs=1024), 9),  # two outputs for each input
+        (depthwise(512, groups=1, outputs=512), 576),  # 8 of the 512 inputs of a pixel for all outputs in each cycle
+        (depthwise(512, groups=32, outputs=512), 18),  # 8 of the 16 inputs of each group
+    ],
+)
+def test_wide_windows_of_streams_are_read_word_by_word(op: Conv, reuse: int, tmp_path: Path) -> None:
+    """A window of so many channels is no array of registers: a step reads the inputs that its products need."""
+    shape = (4, 4, op.weight.shape[-2] * op.groups)
+    found = passed(one(op, shape), tmp_path, STREAM)
+    assert isinstance(found, Conv) and found.strategy == ("latency" if reuse == 1 else "resource")
+    assert found.reuse_factor == reuse
+    (matrix,) = op.matrices([shape], "io_stream")
+    assert isinstance(matrix, StoredWindow) == (reuse > 1)
+    if isinstance(matrix, StoredWindow):
+        pixel = shape[-1]
+        for legal in matrix.legal("resource"):
+            assert pixel % matrix.word(legal) == 0 and pixel >= matrix.word(legal)
+
+
+def test_reuse_factors_of_windows_in_memory(tmp_path: Path) -> None:
+    """One multiplier for all channels is at one end; three places at once would be three words of memory."""
+    graph = one(depthwise(512), (4, 4, 512))
+    given = passed(graph, tmp_path, STREAM + model("Strategy: Resource, ReuseFactor: 4608"))
+    assert isinstance(given, Conv) and given.reuse_factor == 4608
+    line = refused(graph, tmp_path, STREAM + model("Strategy: Resource, ReuseFactor: 3"))
+    assert "a reuse factor of 3 does not fit the layer fc (9 x 512, strategy Resource); legal ones near it are 9," in (
+        line
+    )
+    line = refused(graph, tmp_path, STREAM + model("Strategy: Latency"))
+    assert line.endswith("write Strategy: Resource with ReuseFactor: 9 (or a larger legal one, 18, …)")
+
+
+@pytest.mark.parametrize("setting", ["ParallelizationFactor: 2", "ConvImplementation: Encoded"])
+def test_windows_that_must_be_registers(setting: str, tmp_path: Path) -> None:
+    text = STREAM + f"HLSConfig: {{LayerName: {{fc: {{{setting}}}}}}}\n"
+    line = refused(one(depthwise(512), (4, 4, 512)), tmp_path, text)
+    assert line.endswith("only with ParallelizationFactor: 1 and ConvImplementation: LineBuffer does its window lie in "
+                         "memory")  # fmt: skip
+    text = STREAM + model("Strategy: distributed_arithmetic")
+    assert "4608 of them at once" in refused(one(depthwise(512), (4, 4, 512)), tmp_path, text)
+
+
+def test_wide_pooling_of_streams(tmp_path: Path) -> None:
+    """A place of the window in each cycle: what is at once is a pixel."""
+    pool = Pool("average", (3, 3), (1, 1), ((1, 1), (1, 1)))
+    passed(one(pool, (8, 8, 4096)), tmp_path, STREAM)
+    assert "pool takes 4097 operations at once" in refused(one(pool, (8, 8, 4097)), tmp_path, STREAM)
+
+
+def test_packets_that_are_wider_than_a_fifo() -> None:
+    """Only Vitis HLS has the limit, and only streams have packets; a reshape has none of its own."""
+    of = FixedType(16, 6)
+    x = Node("x", Input((2, 256)), (), (2, 256), Layer("x", "InputLayer"), of)
+    wide = Node("y", Concatenate(1), ("x", "x"), (2, 512), Layer("both", "Concatenate"), of)
+    flat = Node("z", Reshape((1024,)), ("y",), (1024,), Layer("flat", "Flatten"), of)
+    graph = verify(Graph("g", (x, wide, flat), ("z",)))
+    (line,) = wide_packets.remarks(graph, "Vitis", "io_stream")
+    assert "wider ones: those of both (8192);" in line
+    for backend, io_type in (("Vivado", "io_stream"), ("Vitis", "io_parallel"), ("Yosys", "io_parallel")):
+        assert not wide_packets.remarks(graph, backend, io_type)
 
 
 def product(rows: int, terms: int, columns: int) -> Graph:

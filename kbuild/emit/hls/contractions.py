@@ -24,6 +24,7 @@ from kbuild.ir import Node, Tensor
 from kbuild.ops.contraction import Contraction
 from kbuild.ops.conv import Conv
 from kbuild.ops.dense import Dense
+from kbuild.ops.multipliers import resource_step
 
 ZERO = FixedType(1, 1, signed=False)
 
@@ -103,15 +104,3 @@ def sum_types(x: FixedType, weight: Constant, bias: Constant, accum: FixedType) 
 def term_type(x: FixedType, weight: FixedType, accum: FixedType) -> FixedType:
     """What each product of such values is cast to before it is added."""
     return summand(as_product(x, weight), accum)
-
-
-def resource_step(inputs: int, outputs: int, reuse_factor: int) -> tuple[int, int]:
-    """Outputs and inputs of one step of the resource strategy.
-
-    Raises ValueError when the reuse factor is neither a divisor of `inputs` nor `inputs` times a divisor of `outputs`.
-    """
-    if inputs % reuse_factor == 0:
-        return outputs, inputs // reuse_factor
-    if reuse_factor % inputs == 0 and outputs % (reuse_factor // inputs) == 0:
-        return outputs // (reuse_factor // inputs), 1
-    raise ValueError(f"reuse factor {reuse_factor} does not split {inputs} x {outputs} products into equal steps")

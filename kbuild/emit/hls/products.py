@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from kbuild.emit.hls.chain import Chain
-from kbuild.emit.hls.contractions import are_signs, bias_constant, resource_step, reuse, sum_types, term_type
+from kbuild.emit.hls.contractions import are_signs, bias_constant, reuse, sum_types, term_type
 from kbuild.emit.hls.design import Config, Constant, Step, spell, value_name
 from kbuild.ir import Node, Shape, Tensor
 from kbuild.ops.einsum import Einsum
+from kbuild.ops.multipliers import resource_step
 
 
 def einsum(node: Node, op: Einsum, inputs: Sequence[Node]) -> Step:

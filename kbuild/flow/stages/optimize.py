@@ -133,8 +133,10 @@ def report_of(
     graph: Graph, build: Build, context: Context, passes: Sequence[PassRun], found: Sequence[Inexact]
 ) -> OptimizeReport:
     """The graph as it will be built."""
+    from kbuild.passes import wide_packets
+
     known = {one.node.name: one for one in found}
-    notes = _unused(build, context)
+    notes = _unused(build, context) + wide_packets.remarks(graph, context.backend, context.io_type)
     if found:
         from kbuild.passes.error_bounds import sentences
 

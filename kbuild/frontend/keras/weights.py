@@ -182,6 +182,9 @@ def _parts(path: Path, names: tuple[str, ...], stored: list[str]) -> dict[str, s
     return dict(zip(names, own, strict=True))
 
 
+_UNNAMED = re.compile(r"variable(_\d+)?")
+
+
 def _choose(path: Path, name: str, stored: list[str]) -> str | None:
     """The dataset that holds the weight `name` of the layer: that whose name ends most like the layer's path."""
     wanted = [*path, name]
@@ -190,6 +193,8 @@ def _choose(path: Path, name: str, stored: list[str]) -> str | None:
     for dataset in stored:
         parts = dataset.removesuffix(":0").split("/")
         if name == "depthwise_kernel" and parts[-1] == "kernel":  # Keras 3's name in DepthwiseConv layers
+            parts[-1] = name
+        if name == "gamma" and _UNNAMED.fullmatch(parts[-1]):  # Keras 3's LayerScale gives it no name
             parts[-1] = name
         common = 0
         while common < min(len(parts), len(wanted)) and parts[-1 - common] == wanted[-1 - common]:

@@ -16,6 +16,7 @@ from kbuild.emit.hls.stream.windows import Axis, Window, three
 from kbuild.fixed import FixedType
 from kbuild.ir import Node, Tensor
 from kbuild.ops.conv import Conv
+from kbuild.ops.multipliers import StoredWindow
 
 LEAST = 2  # packets that a FIFO of a window has room for
 
@@ -33,6 +34,9 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packin
     axes = [Axis(x.shape[i], node.shape[i], op.kernel[i], op.strides[i], op.dilation[i], op.input_dilation[i],
                  op.padding[i][0]) for i in range(rank)]  # fmt: skip
     window = Window(three(axes), x.shape[-1])
+    (matrix,) = op.matrices([x.shape], "io_stream")
+    if op.strategy == "resource" and isinstance(matrix, StoredWindow):
+        return _stored(node, op, x, window, matrix.word(op.reuse_factor))
     at_once, channels = op.parallelization_factor, op.weight.shape[-2]
     schedule = window.schedule(at_once)
     interval = max(op.reuse_factor, int(schedule.reads.max()), int(schedule.writes.max()))
@@ -51,6 +55,19 @@ def conv(node: Node, op: Conv, inputs: Sequence[Node], packings: Sequence[Packin
     return StreamKernel(f"stream/{'encoded' if op.encoded else 'convolution'}.h", call, (natural(x.shape),),
                         natural(node.shape), schedule, (*constants, *words),
                         0 if op.strategy == "resource" else interval)  # fmt: skip
+
+
+def _stored(node: Node, op: Conv, x: Node, window: Window, word: int) -> StreamKernel:
+    """Resource, with the window in memory. Raises ValueError for a reuse factor whose steps read no words."""
+    if not word:
+        raise ValueError(f"the reuse factor {op.reuse_factor} of {node.name} does not read its window in equal words")
+    integers = {**window.stored(word, op.groups), "terms": op.terms,
+                **reuse(op.strategy, op.terms, op.outputs, op.reuse_factor)}  # fmt: skip
+    config, constants = summation(node, op, x.fixed(), integers)
+    call = Call("stream_conv_stored", config, (value_name(x.name),), value_name(node.name),
+                tuple(constant.name for constant in constants))  # fmt: skip
+    return StreamKernel("stream/stored.h", call, (natural(x.shape),), natural(node.shape), window.schedule(),
+                        constants, interval=0)  # fmt: skip
 
 
 def _encoded(node: Node, config: Config, window: Window) -> tuple[Config, tuple[Constant, ...]]:

@@ -22,21 +22,25 @@ def pool(node: Node, op: Pool, inputs: Sequence[Node], packings: Sequence[Packin
     axes = [Axis(x.shape[i], node.shape[i], op.size[i], op.strides[i], low=op.padding[i][0]) for i in range(rank)]
     window = Window(three(axes), x.shape[-1])
     kernel, integers, types = _operation(node, op, x)
-    config = Config(config_name(node.name), {**window.integers(), **integers}, types)
-    call = Call(kernel, config, (value_name(x.name),), value_name(node.name))
-    return StreamKernel("stream/pooling.h", call, (natural(x.shape),), natural(node.shape), window.schedule())
+    stored = op.is_stored(x.shape[-1])
+    made = window.stored(x.shape[-1]) if stored else window.integers()
+    name = f"stream_pool_{'stored_' if stored else ''}{kernel}"
+    call = Call(name, Config(config_name(node.name), {**made, **integers}, types), (value_name(x.name),),
+                value_name(node.name))  # fmt: skip
+    return StreamKernel(f"stream/{'stored' if stored else 'pooling'}.h", call, (natural(x.shape),), natural(node.shape),
+                        window.schedule(), interval=0 if stored else 1)  # fmt: skip
 
 
 def _operation(node: Node, op: Pool, x: Node) -> tuple[str, dict[str, int], dict[str, str]]:
-    """The kernel, and what its configuration needs beside the window."""
+    """The name of the kernel after `stream_pool_`, and what its configuration needs beside the window."""
     if op.operation == "max":
-        return "stream_pool_max", {}, {}
+        return "max", {}, {}
     counts = op.counts(x.shape)
     most = int(counts.max())
     total = Reduce("sum", (0,), most).infer_type([x.fixed()])
     types = {"sum_t": spell(total)}
     if int(counts.min()) == most and most & (most - 1) == 0:
-        return "stream_pool_scaled", {}, types | {"unit_t": reciprocal(most)}
+        return "scaled", {}, types | {"unit_t": reciprocal(most)}
     integers, division_types = division(node, total)
     count = most if int(counts.min()) == most else 0
-    return "stream_pool_average", {**integers, "count": count}, types | division_types
+    return "average", {**integers, "count": count}, types | division_types

@@ -113,6 +113,28 @@ class Window:
             found |= {f"{name}{i}": value for name, value in axis.integers().items()}
         return found
 
+    def stored(self, word: int, groups: int = 1) -> dict[str, int]:
+        """The integers of a configuration for a window in memory, in words of so many elements of a pixel."""
+        found = {"channels": self.channels, "held": self.held(), "word": word, "words": self.channels // word,
+                 "groups": groups, "group_channels": self.channels // groups}  # fmt: skip
+        for i, axis in enumerate(self.axes):
+            found |= {f"{name}{i}": value for name, value in axis.integers().items()}
+        return found
+
+    def held(self) -> int:
+        """Pixels from the oldest to the newest that a window may need, in the order in which they come.
+
+        The walk is over a whole row, or plane, again where rows or planes of zeros lie between those of the input.
+        """
+        planes, rows, columns = self.axes
+        if planes.spread > 1:
+            distance = planes.held * rows.size * columns.size
+        elif rows.spread > 1:
+            distance = ((planes.held - 1) * rows.size + rows.held) * columns.size
+        else:
+            distance = ((planes.held - 1) * rows.size + rows.held - 1) * columns.size + columns.held
+        return min(distance, planes.size * rows.size * columns.size)
+
     def corners(self, at_once: int) -> int:
         """Corners of a row that are one step, in which there are at most so many positions."""
         return 1 if at_once == 1 else at_once * self.axes[2].stride
