@@ -85,10 +85,8 @@ def _with_absolute_paths(value: Any, schema: Schema, folder: Path) -> Any:
         return str(folder / value)
     if isinstance(value, dict):
         steps = {key: properties(schema).get(key, schema.get("additionalProperties")) for key in value}
-        return {
-            key: _with_absolute_paths(inner, resolved(steps[key]), folder) if isinstance(steps[key], dict) else inner
-            for key, inner in value.items()
-        }
+        known = {key: resolved(step) if isinstance(step, dict) else {} for key, step in steps.items()}
+        return {key: _with_absolute_paths(inner, known[key], folder) for key, inner in value.items()}
     return value
 
 
