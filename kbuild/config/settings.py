@@ -23,6 +23,9 @@ CONV_IMPLEMENTATIONS = ("im2col", "winograd", "combination")
 _TABLE = ("table",)
 _ACTIVATIONS = ("activation", "relu", "elu", "softmax")
 
+# So they give a softmax types for its sum, which is exact here.
+_SUMS = ("accum", "inv_inp")
+
 # Keys of Precision that are no variable of a layer: all others, and the widest type that auto may choose.
 _EVERY = "default"
 _TRAINED = ("weight", "bias")
@@ -223,6 +226,7 @@ def _misfits(
     problems = []
     variables = list(dict.fromkeys(found))
     accepted = {*variables, _EVERY, _MAXIMUM, *(_TABLE if any(map(_is_activation, layers)) else ())}
+    accepted |= set(_SUMS if any(map(_is_softmax, layers)) else ())
     for name, setting in rules.precision.items():
         if name not in accepted and setting.value is not None:  # auto asks for nothing
             match = nearest(name, variables)
@@ -234,6 +238,10 @@ def _misfits(
     if strategy and strategy.value in _SOFTMAX_ALONE and not fits:
         message = f"{strategy.value} is for softmax, which {whose} is not; write Latency, Resource or Unrolled"
         problems.append(Problem(strategy.place, strategy.key, message))
+    skip = rules.skip
+    if skip and skip.value and not any(map(_is_softmax, layers)):
+        message = f"a softmax may be left out, which {whose} is not; delete it"
+        problems.append(Problem(skip.place, skip.key, message))
     chosen = rules.implementation
     if chosen and not any(chosen.value in _implementations(layer) for layer in layers):
         kind = "softmax" if chosen.value in SOFTMAX_IMPLEMENTATIONS else "convolutions"

@@ -107,3 +107,27 @@ def test_automatic_results_are_as_wide_as_the_type_of_the_model(io_type: str, ke
     )
     converted = kbuild.converters.convert_from_keras_model(model, hls_config=limited, output_dir="out", io_type=io_type)
     assert converted.graph["conv"].attributes["result_t"].precision.width == 18
+
+
+def test_a_softmax_that_is_skipped(keras: Any) -> None:
+    keras.utils.set_random_seed(6)
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, name="fc"), layers.Activation("softmax", name="top")])
+    config = config_from_keras_model(model, granularity="name")
+    config["LayerName"]["top"] |= {"skip": True, "accum_t": "fixed<18,8>", "inv_inp_t": "fixed<18,8>"}
+    converted = kbuild.converters.convert_from_keras_model(model, hls_config=config, output_dir="out")
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    assert list(converted.graph)[-1] == "fc"
+    kernel, bias = (np.asarray(w) for w in model.get_layer("fc").get_weights())
+    assert np.abs(converted.predict(x) - (x @ kernel + bias)).max() < 0.01
+    config["LayerName"]["fc"]["skip"] = True
+    with pytest.raises(kbuild.RecipeError, match="a softmax may be left out, which the layer fc is not"):
+        kbuild.converters.convert_from_keras_model(model, hls_config=config, output_dir="out")
+
+
+def test_a_large_layer_needs_no_strategy_by_hand(keras: Any) -> None:
+    """A generated configuration leaves the strategy open, which then is one that HLS tools can unroll."""
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(90, name="fc")])
+    config = config_from_keras_model(model, granularity="name", backend="Vitis")
+    converted = kbuild.converters.convert_from_keras_model(model, hls_config=config, output_dir="out", backend="Vitis")
+    assert converted.graph["fc"].attributes["strategy"].lower() == "resource"

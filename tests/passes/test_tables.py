@@ -73,3 +73,13 @@ def test_what_is_a_line_everywhere_has_one_entry() -> None:
     x = FixedType(16, 6, True)
     op = lut_table(Lut("elu"), x, (1.0, 32.0), None, None)
     assert op.made().data.size == 1 and op.line is not None
+
+
+def test_inputs_beyond_64_bits() -> None:
+    """As the sums of a recurrent layer have, whose inputs and weights have 32 bits and no data tell their range."""
+    x = FixedType(66, 18)
+    op = lut_table(Lut("tanh"), x, (-131072.0, 131071.0), None, None)
+    q = np.array([x.min, -(3 << 48), 0, 1 << 48, x.max], dtype=object)[:, None]
+    of = op.infer_type([x])
+    y = to_float(op.eval([q], [x], of, OverflowCount()), of)
+    assert np.abs(y - np.tanh([[-1e5], [-3.0], [0.0], [1.0], [1e5]])).max() < 1 / 60
