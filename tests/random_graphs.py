@@ -178,7 +178,10 @@ def _lut(b: Builder) -> None:
     assert x is not None
     of, size = x.fixed(), 1 << int(b.rng.integers(0, 9))
     shift = int(b.rng.integers(0, max(of.width, 2)))
-    b.add(Lut(str(b.rng.choice(list(FUNCTIONS))), (), b.tensor((size,)), _offset(b, of), shift), [x])
+    function, entries, offset = str(b.rng.choice(list(FUNCTIONS))), b.tensor((size,)), _offset(b, of)
+    own = Builder(np.random.default_rng(size + shift + of.width))  # what is drawn after it does not depend on it
+    line = own.tensor(()) if own.rng.random() < 0.4 else None
+    b.add(Lut(function, (), entries, offset, shift, line), [x])
 
 
 def _softmax(b: Builder) -> None:

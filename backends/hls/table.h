@@ -26,6 +26,15 @@ typename C::table_t looked_up(const X& x, const typename C::table_t table[C::ent
     return table[entry(difference, C::shift, C::entries)];
 }
 
+// Whether the input is beyond those of the last entry.
+template <class C, class X>
+bool beyond(const X& x, const typename C::offset_t offset[1]) {
+#pragma HLS INLINE
+    const typename C::integer_t q = x * unit<typename C::unit_t>();
+    const typename C::difference_t difference = q - offset[0];
+    return (difference >> C::shift) >= C::entries;
+}
+
 }  // namespace kbuild
 
 #endif

@@ -14,7 +14,7 @@ import numpy as np
 from kbuild.api.arrays import named, with_files
 from kbuild.api.model import HlsModel
 from kbuild.api.reuse import with_legal_reuse_factors
-from kbuild.config import Recipe, load_recipe, recipe_from_dict
+from kbuild.config import Recipe, load_recipe, mapping_of, recipe_from_dict
 from kbuild.dataclass import replace
 from kbuild.errors import RecipeError, UnsupportedModel
 from kbuild.flow.imports import load_imports
@@ -130,6 +130,14 @@ def create_config(output_dir: str = "my-hls-test", project_name: str = "myprojec
     for name, value in keys.items():
         _put(recipe, {**_KEYS, **plain}.get(name, (name,)), value)
     return recipe
+
+
+def parse_yaml_config(config_file: str | os.PathLike[str]) -> dict[str, Any]:
+    """The dictionary of a YAML file, to be changed and given to `convert_from_config`; its paths are absolute.
+
+    Raises RecipeError.
+    """
+    return mapping_of(Path(config_file))
 
 
 def keras_to_hls(config: Mapping[str, Any]) -> HlsModel:

@@ -31,6 +31,7 @@ def config_from_keras_model(
     named, `auto` derives each from weights and data; max_precision: the widest type that `auto` may choose;
     default_reuse_factor: of the model; bit_exact: see `BitExact` in the recipe reference.
 
+    No `Strategy` is written, so that each layer has the one that fits its size; set one for the model, or a layer.
     The entry of a type or a layer has `Precision: auto` for what the layer computes, as in hls4ml: the type of `Model`
     then holds for inputs and weights, while accumulators, results and tables are derived. What an entry does not give
     is the model's, so a later change of `config["Model"]`, of its reuse factor for one, reaches every layer.
@@ -45,7 +46,6 @@ def config_from_keras_model(
     general: dict[str, Any] = {
         "Precision": precision,
         "ReuseFactor": default_reuse_factor,
-        "Strategy": "Latency",
         "TraceOutput": False,
     }
     if bit_exact is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kbuild.api.attributes import activation, sizes
 from kbuild.config import LayerSettings
 from kbuild.config.suggestions import listing
 from kbuild.dataclass import dataclass
@@ -92,7 +93,11 @@ class Layer:
 
     @cached_property
     def attributes(self) -> Mapping[str, Any]:
-        """What was decided for the layer: shapes, types, strategy, reuse factor, and the fields of its operations."""
+        """What was decided for the layer: shapes, types, strategy, reuse factor, and the fields of its operations.
+
+        Under hls4ml's names, too: `n_in`, `n_out`, `n_chan`, `n_filt`, `in_width`, `filt_height`, `stride_width`,
+        `pad_left` ... where the layer has such a size, `activation`, and the type of each variable as `result_t` ...
+        """
         first, last = self._nodes[0], self._nodes[-1]
         found: dict[str, Any] = {
             "name": self.name,
@@ -102,7 +107,15 @@ class Layer:
             "output_shape": last.shape,
             "operations": [node.op.kind for node in self._everywhere()],
             "precision": {name: str(of) for name, of in self._types().items()},
+            **{f"{name}_t": VariableType(f"{name}_t", of) for name, of in self._types().items()},
         }
+        if not first.inputs:
+            found["input_shape"] = list(first.shape)
+        for node in self._nodes:
+            inputs = [self._graph[name].shape for name in node.inputs]
+            found |= {name: value for name, value in sizes(node, inputs).items() if name not in found}
+            if (function := activation(self._graph, node)) is not None:
+                found.setdefault("activation", function)
         for node in self._everywhere():
             for name, value in vars(node.op).items():
                 if not isinstance(value, (Tensor, FixedType, Graph)):
@@ -131,8 +144,14 @@ class Layer:
         """One of the attributes."""
         return self.attributes.get(key, default)
 
-    def get_weights(self) -> Weights:
-        """The constants of the layer by name; see `Weights`."""
+    def get_weights(self, var_name: str | None = None) -> Any:
+        """The constants of the layer by name, see `Weights`; or the one of a name. Raises KeyError."""
+        found = self.weights
+        return found if var_name is None else found[var_name]
+
+    @property
+    def weights(self) -> Weights:
+        """The constants of the layer by name."""
         found = Weights()
         for node in self._everywhere():
             for name, value in vars(node.op).items():

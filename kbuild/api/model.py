@@ -64,7 +64,12 @@ class HlsModel:
         return Config(self.recipe, self._settings)
 
     @property
-    def graph(self) -> Graph:
+    def graph(self) -> dict[str, Layer]:
+        """The layers by name, in order."""
+        return {layer.name: layer for layer in self.get_layers()}
+
+    @property
+    def fixed_graph(self) -> Graph:
         """The fixed-point graph, as it is printed."""
         return self._graph
 
@@ -79,7 +84,7 @@ class HlsModel:
 
     def get_layer(self, name: str) -> Layer:
         """The layer of a name. Raises KeyError."""
-        layers = {layer.name: layer for layer in self.get_layers()}
+        layers = self.graph
         if name not in layers:
             raise KeyError(f"no layer is called {name}; there are {', '.join(layers)}")
         return layers[name]

@@ -44,7 +44,7 @@ def numerical(
         read = hls_model.float_graph
     else:
         raise RecipeError("numerical: give a Keras model, a converted one, or both")
-    built = None if hls_model is None else hls_model.graph
+    built = None if hls_model is None else hls_model.fixed_graph
     made: list[Any] = [_ranges_figure(weight_ranges(read), plot, "Weights of the model")]
     made.append(None if built is None else _ranges_figure(weight_ranges(built), plot, "Weights as built"))
     if X is None:

@@ -1,6 +1,6 @@
 """The recipe: one YAML file, checked as a whole, as frozen dataclasses; and the settings of each layer."""
 
-from kbuild.config.load import load_recipe, recipe_from_dict
+from kbuild.config.load import load_recipe, mapping_of, recipe_from_dict
 from kbuild.config.lock import lock_text
 from kbuild.config.parts import Part, Resources, find_part, known_parts
 from kbuild.config.places import Place, Problem
@@ -37,6 +37,7 @@ __all__ = [
     "known_parts",
     "load_recipe",
     "lock_text",
+    "mapping_of",
     "recipe_from_dict",
     "resolve_settings",
 ]

@@ -43,9 +43,10 @@ def _layers(recipe: Recipe) -> list[Problem]:
 
 
 def _rules(rules: LayerRules) -> list[Problem]:
-    wanted = [setting for setting in (rules.compression, rules.skip) if setting is not None and setting.value]
     message = "this is not supported yet; delete it"
-    problems = [Problem(setting.place, setting.key, message) for setting in wanted]
+    problems = []
+    if rules.compression is not None and rules.compression.value:
+        problems.append(Problem(rules.compression.place, rules.compression.key, message))
     if rules.target_cycles is not None:
         problems.append(Problem(rules.target_cycles.place, rules.target_cycles.key, message))
     return problems

@@ -14,6 +14,7 @@ from kbuild.config.checks import semantic_problems, shared_output_problems
 from kbuild.config.messages import schema_problems
 from kbuild.config.places import KeyPath, Place, Problem, raise_problems
 from kbuild.config.recipe import Recipe
+from kbuild.config.schema import Schema, properties, recipe_schema, resolved
 from kbuild.config.spelling import normalise
 from kbuild.config.sweep import apply_overrides
 from kbuild.config.yaml_positions import MAX_BYTES, MAX_DEPTH, Document, parse_documents, read_text
@@ -62,6 +63,31 @@ def recipe_from_dict(mapping: Mapping[str, Any], base_dir: Path) -> Recipe:
     normalise(document, problems)
     raise_problems([*problems, *check_document(document, base_dir, live)])
     return build_recipe(document, base_dir, _dict_name(document), None, model if live else None)
+
+
+def mapping_of(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file with one document, unchecked, in their canonical spelling and with absolute paths.
+
+    `recipe_from_dict` takes it. Raises `RecipeError` for a file that is no such YAML.
+    """
+    path, problems = Path(path), list[Problem]()
+    documents = parse_documents(read_text(_read(path, str(path)), str(path)), str(path), problems)
+    if not problems and len(documents) != 1:
+        problems.append(Problem(Place(str(path)), "", f"the file holds {len(documents)} recipes; give a file with one"))
+    raise_problems(problems)
+    folder = Path(os.path.abspath(path)).parent
+    found: dict[str, Any] = _with_absolute_paths(documents[0].data, resolved(recipe_schema()), folder)
+    return found
+
+
+def _with_absolute_paths(value: Any, schema: Schema, folder: Path) -> Any:
+    if isinstance(value, str) and schema.get("format") == "path":
+        return str(folder / value)
+    if isinstance(value, dict):
+        steps = {key: properties(schema).get(key, schema.get("additionalProperties")) for key in value}
+        known = {key: resolved(step) if isinstance(step, dict) else {} for key, step in steps.items()}
+        return {key: _with_absolute_paths(inner, known[key], folder) for key, inner in value.items()}
+    return value
 
 
 def check_document(document: Document, base_dir: Path, live: bool = False) -> list[Problem]:

@@ -23,6 +23,9 @@ CONV_IMPLEMENTATIONS = ("im2col", "winograd", "combination")
 _TABLE = ("table",)
 _ACTIVATIONS = ("activation", "relu", "elu", "softmax")
 
+# So they give a softmax types for its sum, which is exact here.
+_SUMS = ("accum", "inv_inp")
+
 # Keys of Precision that are no variable of a layer: all others, and the widest type that auto may choose.
 _EVERY = "default"
 _TRAINED = ("weight", "bias")
@@ -36,7 +39,8 @@ class LayerInfo:
     `variables` are the names that Precision may use for it (`weight`, `bias`, `accum`, `result` …); `aliases` other
     layer names that mean it; `type_aliases` other type names that mean its class (a QDense is also a Dense); `softmax`
     the softmax that alone reads its result; `inner` whether it is a step inside a layer of the class, of which the
-    types of the class and of the model are for the weights only, and their strategies and reuse factors for none.
+    types of the class and of the model are for the weights only, and their strategies and reuse factors for none;
+    `settled` whether the model has chosen every type itself, so that those under `Model` are for none of its variables.
     """
 
     name: str
@@ -46,6 +50,7 @@ class LayerInfo:
     type_aliases: tuple[str, ...] = ()
     softmax: str | None = None
     inner: bool = False
+    settled: bool = False
 
     @property
     def common(self) -> tuple[str, ...]:
@@ -63,12 +68,14 @@ class LayerSettings:
     """The resolved settings of one layer, each with where it comes from.
 
     A precision of None is `auto`. A None elsewhere means that the recipe leaves it to the backend or the pass.
-    `maximum` is the widest type that `auto` may choose.
+    `maximum` is the widest type that `auto` may choose; `general` the type of what is not named, which `auto` may be as
+    wide as.
     """
 
     layer: str
     precision: Mapping[str, Setting[FixedType | None]]
     maximum: Setting[FixedType | None]
+    general: Setting[FixedType | None]
     reuse_factor: Setting[int]
     strategy: Setting[str]
     table_size: Setting[int | None]
@@ -219,6 +226,7 @@ def _misfits(
     problems = []
     variables = list(dict.fromkeys(found))
     accepted = {*variables, _EVERY, _MAXIMUM, *(_TABLE if any(map(_is_activation, layers)) else ())}
+    accepted |= set(_SUMS if any(map(_is_softmax, layers)) else ())
     for name, setting in rules.precision.items():
         if name not in accepted and setting.value is not None:  # auto asks for nothing
             match = nearest(name, variables)
@@ -230,6 +238,10 @@ def _misfits(
     if strategy and strategy.value in _SOFTMAX_ALONE and not fits:
         message = f"{strategy.value} is for softmax, which {whose} is not; write Latency, Resource or Unrolled"
         problems.append(Problem(strategy.place, strategy.key, message))
+    skip = rules.skip
+    if skip and skip.value and not any(map(_is_softmax, layers)):
+        message = f"a softmax may be left out, which {whose} is not; delete it"
+        problems.append(Problem(skip.place, skip.key, message))
     chosen = rules.implementation
     if chosen and not any(chosen.value in _implementations(layer) for layer in layers):
         kind = "softmax" if chosen.value in SOFTMAX_IMPLEMENTATIONS else "convolutions"
@@ -269,11 +281,13 @@ def _resolve(
         return Setting(found.value, found.origin, found.key, found.place) if found else Setting(None)
 
     own = [*named, LayerRules()] if layer.inner else levels
+    typed = levels[:-1] if layer.settled and recipe.hls.bit_exact is not False else levels
     reuse = next((found for rules in own if (found := rules.reuse_factor) is not None), Setting(1))
     return LayerSettings(
         layer=layer.name,
-        precision={name: _precision(name, levels if name in layer.common else named) for name in layer.variables},
+        precision={name: _precision(name, typed if name in layer.common else named) for name in layer.variables},
         maximum=pick(lambda rules: rules.precision.get(_MAXIMUM), Setting(None)),
+        general=_precision(_EVERY, typed),
         reuse_factor=reuse,
         strategy=_strategy(layer, own),
         table_size=maybe(lambda rules: rules.table_size),

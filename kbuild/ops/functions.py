@@ -9,6 +9,7 @@ import numpy as np
 
 from kbuild.fixed import FloatArray
 
+_SELU_SCALE = 1.0507009873554804934193349852946
 
 def _erf(x: FloatArray) -> FloatArray:
     flat = [math.erf(v) for v in np.ravel(x).tolist()]
@@ -29,7 +30,7 @@ def _elu(x: FloatArray, alpha: float = 1.0) -> FloatArray:
 
 
 def _selu(x: FloatArray) -> FloatArray:
-    return 1.0507009873554804934193349852946 * _elu(x, 1.6732632423543772848170429916717)
+    return _SELU_SCALE * _elu(x, 1.6732632423543772848170429916717)
 
 
 def _gelu(x: FloatArray) -> FloatArray:
@@ -97,4 +98,19 @@ FUNCTIONS: dict[str, Callable[..., FloatArray]] = {
     # The product of both is 1 / x for x from 1 on.
     "reciprocal_significand": lambda x: 1 / _at_least_one(x)[0],
     "reciprocal_exponent": lambda x: 1 / _at_least_one(x)[1],
+}
+
+# Functions that come to lie on a line through zero as their input rises: its slope.
+LINES: dict[str, float] = {
+    "elu": 1.0,
+    "selu": _SELU_SCALE,
+    "celu": 1.0,
+    "softplus": 1.0,
+    "gelu": 1.0,
+    "gelu_tanh": 1.0,
+    "silu": 1.0,
+    "hard_silu": 1.0,
+    "mish": 1.0,
+    "sparse_plus": 1.0,
+    "leaky_relu": 1.0,
 }

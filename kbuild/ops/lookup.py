@@ -34,5 +34,5 @@ def _index(q: IntArray, offset: int, shift: int, width: int | None) -> IntArray:
 
 def centers(offset: int, shift: int, size: int, fraction: int) -> FloatArray:
     """The input value in the middle of the 2**shift inputs of each entry; the input itself where shift is 0."""
-    first = offset + (np.arange(size, dtype=np.float64) * 2.0**shift)
+    first = float(offset) + np.arange(size, dtype=np.float64) * 2.0**shift
     return np.ldexp(first + (2.0**shift - 1) / 2, -fraction)

@@ -8,7 +8,17 @@ from typing import ClassVar
 import numpy as np
 
 from kbuild.dataclass import dataclass
-from kbuild.fixed import FixedType, FloatArray, IntArray, cast_counting, type_for
+from kbuild.fixed import (
+    INT64_BITS,
+    FixedType,
+    FloatArray,
+    IntArray,
+    cast_counting,
+    compact,
+    shift_left,
+    type_for,
+    wide,
+)
 from kbuild.ir.op import Evaluation, Interval, Op, OverflowCount, Shape
 from kbuild.ir.tensor import Tensor
 from kbuild.ops.casting import cast_into
@@ -24,6 +34,7 @@ class Lut(Op):
 
     function: a name in `kbuild.ops.functions`, with its parameters, or `given`; table: [2**n] entries, None until
     tables are made; offset: the input integer of the first entry; shift: log2 of the inputs that share an entry.
+    line: beyond the last entry y is `line * x` instead, an exact product cast once; None, or a scalar of shape ().
     """
 
     function: str
@@ -31,6 +42,7 @@ class Lut(Op):
     table: Tensor | None = None
     offset: int = 0
     shift: int = 0
+    line: Tensor | None = None
 
     kind: ClassVar[str] = "lut"
     variables: ClassVar[tuple[str, ...]] = ("table", "result")
@@ -45,6 +57,8 @@ class Lut(Op):
             raise ValueError(f"the table has shape {self.table.shape}; it is a list")
         if self.shift < 0:
             raise ValueError("the shift of a table index is negative")
+        if self.line is not None and self.line.shape != ():
+            raise ValueError(f"the line has one slope, not of shape {self.line.shape}")
 
     def infer_shape(self, shapes: Sequence[Shape]) -> Shape:
         return shapes[0]
@@ -57,7 +71,31 @@ class Lut(Op):
 
     def infer_type(self, types: Sequence[FixedType]) -> FixedType:
         table = self.made()
-        return type_for(*table.bounds(), table.fixed().fraction)
+        low, high = table.bounds()
+        if self.line is None:
+            return type_for(low, high, table.fixed().fraction)
+        fraction, ends = self._fraction(types[0]), (self.end, types[0].max)
+        low, high = low << fraction - table.fixed().fraction, high << fraction - table.fixed().fraction
+        on_line = [int(self._on_line(np.array(q, object)[np.newaxis], types[0])[0]) for q in ends]
+        return type_for(min(low, *on_line), max(high, *on_line), fraction)
+
+    @property
+    def end(self) -> int:
+        """The input integer after those of the last entry."""
+        return self.offset + (self.made().data.size << self.shift)
+
+    def _fraction(self, x: FixedType) -> int:
+        """Fraction bits that entries and products with the line have."""
+        fraction = self.made().fixed().fraction
+        return fraction if self.line is None else max(fraction, x.fraction + self.line.fixed().fraction)
+
+    def _on_line(self, q: IntArray, x: FixedType) -> IntArray:
+        """The line at q, with `_fraction` fraction bits."""
+        assert self.line is not None
+        of, fraction = self.line.fixed(), self._fraction(x)
+        spare = fraction - x.fraction - of.fraction
+        wanted = x.width + of.width + spare > INT64_BITS
+        return shift_left((wide(q) if wanted else q) * self.line.data, spare)
 
     def eval(
         self, inputs: Sequence[IntArray], types: Sequence[FixedType], result: FixedType, overflow: OverflowCount
@@ -69,6 +107,11 @@ class Lut(Op):
         entries, lost = cast_counting(table.data, table.fixed().fraction, result)  # the same for all that find an entry
 
         def evaluate(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
+            if self.line is not None:
+                found = look_up(table.data, inputs[0], self.offset, self.shift, width)
+                found = shift_left(found, self._fraction(types[0]) - table.fixed().fraction)
+                exact = np.where(inputs[0] >= self.end, self._on_line(inputs[0], types[0]), found)
+                return cast_into(compact(exact), self._fraction(types[0]), result, overflow)
             if lost:
                 found = look_up(table.data, inputs[0], self.offset, self.shift, width)
                 return cast_into(found, table.fixed().fraction, result, overflow)

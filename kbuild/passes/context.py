@@ -12,6 +12,7 @@ from kbuild.ir import Graph, Layer, Node
 
 _FOLDED = re.compile(r"Batchnorm$|BatchNorm(?!alization)|BatchNorm$")  # a layer with its normalization folded in
 _QUANTIZED = re.compile(r"^(Q|H|P(?!ReLU)|Binary|Ternary)(?=[A-Z])")
+_SETTLED = re.compile(r"hgq>|(FixedPointQuantizer|HQuantize|Signature)$")  # HGQ's models have one of these
 VALUE_WIDTH = 16  # bits of a weight or a value whose precision is automatic
 
 
@@ -46,8 +47,11 @@ class Context:
     def width_of(self, node: Node) -> int:
         """The widest type that `auto` may choose for the node's weights and values."""
         settings = self.settings_of(node)
-        maximum = None if settings is None else settings.maximum.value
-        return VALUE_WIDTH if maximum is None else maximum.width
+        if settings is None:
+            return VALUE_WIDTH
+        if settings.maximum.value is not None:
+            return settings.maximum.value.width
+        return max(VALUE_WIDTH, 0 if settings.general.value is None else settings.general.value.width)
 
 
 def general_types(class_name: str) -> tuple[str, ...]:
@@ -66,6 +70,7 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
     found: dict[str, LayerInfo] = {}
     softmax = _softmax_readers(graph)
     bent = tuple(node.layer.name for node in graph if node.layer.class_name == "Activation")
+    settled = chooses_types(graph)
     for node in graph.everywhere():
         known = found.get(node.layer.name)
         variables = [*(known.variables if known else ()), *node.op.variables]
@@ -78,8 +83,14 @@ def layer_infos(graph: Graph) -> list[LayerInfo]:
             type_aliases=tuple(name for name in dict.fromkeys(aliases) if name != node.layer.class_name),
             inner=node.layer.inner,
             softmax=softmax.get(node.layer.name),
+            settled=settled,
         )
     return list(found.values())
+
+
+def chooses_types(graph: Graph) -> bool:
+    """Whether a model has chosen the type of every value, as those of HGQ and HGQ2 do."""
+    return any(_SETTLED.match(node.layer.class_name) for node in graph)
 
 
 def _aliases(layer: Layer, activations: tuple[str, ...]) -> tuple[str, ...]:

@@ -59,7 +59,8 @@ def resolved(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
             return None, (0, 0)
         low, high = (float(end) for end in of.range)
         inside = max(span[0], low), min(span[1], high)
-        made = lut_table(Lut(function, params), of, inside, resolver.table_size or TABLE_SIZE, resolver.given("table"))
+        size = resolver.table_size or TABLE_SIZE
+        made = lut_table(Lut(function, params), of, inside, size, resolver.given("table"), lines=False)
         return made.table, (made.offset, made.shift)
 
     made, address = table(typed.activation, typed.activation_params, at, span)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kbuild.dataclass import dataclass, field, field_names, replace
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, contains, from_float, type_for
+from kbuild.fixed import FixedType, IntArray, Overflow, Quantization, contains, from_float, type_for, union_type
 from kbuild.ir import Graph, Interval, Node, Op, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.constant import Constant
@@ -103,6 +103,7 @@ class Resolver:
         if self.exact and (self.context.bit_exact or exactness.keeps_constants(self.node.op, op, self.fine)):
             widest = max(widest, exactness.EXACT_WIDTH)
         exact = op.infer_type(self.types)
+        widest = max(widest, self._kept(exact))
         if not op.is_finite(self.types):  # a quotient: all the bits that there are
             fraction = max(exact.fraction, self.width - exact.integer) + 1
             exact = FixedType(exact.integer + fraction, exact.integer, exact.signed)
@@ -110,7 +111,15 @@ class Resolver:
             return exact.plain()
         # of what grows beyond all that is kept, as a state that is never quantized, more than float32 has
         width = exactness.CONSTANT_WIDTH if widest == exactness.EXACT_WIDTH else self.width
-        return fitted_type(exact, max(width, self.width), _span(self.interval_of(op)), self.seen)
+        return fitted_type(exact, max(width, self.width, self._kept(exact)), _span(self.interval_of(op)), self.seen)
+
+    def _kept(self, exact: FixedType) -> int:
+        """Bits of the widest input, where the result is made of inputs as they are: a wide type that the user gave."""
+        settings = self.context.settings_of(self.node)
+        limited = settings is not None and settings.maximum.value is not None
+        if limited or not self.types or not contains(union_type(*self.types), exact):
+            return 0
+        return max(of.width for of in self.types)
 
 
 def run(graph: Graph, context: Context) -> Graph:

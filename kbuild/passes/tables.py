@@ -10,12 +10,15 @@ import numpy as np
 from kbuild.dataclass import replace
 from kbuild.fixed import FixedType, FloatArray, Overflow, Quantization
 from kbuild.ir import Tensor
-from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.functions import FUNCTIONS, LINES
 from kbuild.ops.lookup import centers
 from kbuild.ops.lut import Lut
 from kbuild.passes.ranges import integer_bits
 
 LUT_SIZE = 1024  # entries when the user names no TableSize
+MOST_ENTRIES = 4096  # to which it grows where an entry would be off by more than both of these
+COARSE = 1 / 64
+COARSE_SHARE = 256  # as a share of the largest value: one part in so many
 TABLE_WIDTH = 16  # bits of an entry when the user names no type
 PROBES = 1 << 16  # points at which a function is looked at to find where it changes
 Span = tuple[float, float]
@@ -29,12 +32,14 @@ def lut_table(
     given: FixedType | None,
     quantizer: bool = False,
     width: int = TABLE_WIDTH,
+    lines: bool = True,
 ) -> Lut:
     """The op with its table: one entry per input value where they fit, else equal cells over the range that matters.
 
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
     quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
-    width: bits of an entry without a given type.
+    width: bits of an entry without a given type. lines: where the function is a line from some input on, a table that
+    cannot have one entry per input ends there, and the op has the line.
     """
     function = FUNCTIONS[op.function]
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
@@ -44,13 +49,50 @@ def lut_table(
     def values(offset: int, shift: int, count: int) -> FloatArray:
         return function(centers(offset, shift, count, x.fraction), *op.params)
 
-    of = given or _value_type(values(low, *cells(low, high, PROBES)), width)
+    of, line, first = given or _value_type(values(low, *cells(low, high, PROBES)), width), None, low
     if not quantizer or high - low >= limit:
         low, high = _where_it_changes(values, low, high, float(of.lsb) / 2)
-    shift, count = cells(low, high, limit)
+    if lines and high - low >= limit and op.function in LINES:
+        slope = _slope(op.function, width)
+        tolerance = 0.0 if quantizer else float(of.lsb) / 2
+        end = _end_of_bend(values, low, high, x.fraction, float(slope.floats()), tolerance)
+        if end <= high:
+            line, high = slope, end - 1
+            of = given or _value_type(values(low, *cells(low, high, PROBES)), width)
+            low, _ = _where_it_changes(values, first, high, float(of.lsb) / 2)
+    shift, count = cells(low, high, limit if size else _enough(values, low, high, limit))
+    if line is not None:
+        low = high + 1 - (count << shift)  # the last cell ends where the line begins
     entries = values(low, shift, count)
     table = Tensor(entries).quantized(of) if quantizer else rounded(entries, of)
-    return replace(op, table=table, offset=low, shift=shift)
+    return replace(op, table=table, offset=low, shift=shift, line=line)
+
+
+def _enough(values: Callable[[int, int, int], FloatArray], low: int, high: int, limit: int) -> int:
+    """How many entries a table from low to high may have: more than the limit where its cells would be too coarse."""
+    while limit < MOST_ENTRIES and high - low >= limit:
+        y = values(low, *cells(low, high, limit))
+        if np.abs(np.diff(y)).max(initial=0.0) / 2 <= max(COARSE, float(np.abs(y).max()) / COARSE_SHARE):
+            break
+        limit *= 2
+    return limit
+
+
+def _slope(function: str, width: int) -> Tensor:
+    """The slope of the line that the function becomes."""
+    slope = LINES[function]
+    return rounded(np.array(slope), FixedType(1 if slope == 1.0 else width, 1, signed=False))
+
+
+def _end_of_bend(
+    values: Callable[[int, int, int], FloatArray], low: int, high: int, fraction: int, slope: float, tolerance: float
+) -> int:
+    """The first input, after `low`, from which the function stays within `tolerance` of its line; else `high + 1`."""
+    shift, count = cells(low, high, PROBES)
+    away = np.flatnonzero(np.abs(values(low, shift, count) - slope * centers(low, shift, count, fraction)) > tolerance)
+    if not away.size:
+        return low + 1
+    return min(low + ((int(away[-1]) + 1) << shift), high + 1)
 
 
 def cells(low: int, high: int, limit: int) -> tuple[int, int]:

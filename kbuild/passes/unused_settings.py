@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kbuild.config.recipe import Setting
+from kbuild.config.recipe import HlsConfig, Setting
 from kbuild.config.settings import LayerSettings
 from kbuild.ir import Graph
 from kbuild.ops.multipliers import Multiplying
-from kbuild.passes.context import Context
+from kbuild.passes.context import Context, chooses_types
 from kbuild.passes.resolve_strategy import chosen
 
 _NOTHING: Mapping[str, tuple[object, str]] = {  # the values that ask for nothing, and what the setting is about
@@ -34,6 +34,15 @@ def remarks(graph: Graph, context: Context) -> tuple[str, ...]:
             why = f"it is about {subject}, of which there are none of its own"
             found.append(f"{name} has no effect on {_layers(idle)}: {why}")
     return (*found, *_about_constants(graph, context))
+
+
+def about_types(graph: Graph, hls: HlsConfig) -> tuple[str, ...]:
+    """About types of the whole model, where the model has types of its own."""
+    given = [one for name, one in hls.model.precision.items() if one.value is not None and name != "maximum"]
+    if not given or hls.bit_exact is False or not chooses_types(graph):
+        return ()
+    return (f"{given[0].key} has no effect: the model has a type of its own for every value; types of single layers "
+            "have, and BitExact: false lets those of Model have, too",)  # fmt: skip
 
 
 def _asks(name: str, settings: LayerSettings, nothing: object) -> bool:

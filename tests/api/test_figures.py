@@ -63,9 +63,9 @@ def test_wrong_arguments_of_a_picture(digits: Any) -> None:
 def test_ranges_hold_what_is_computed(digits: Any) -> None:
     x = inputs()
     _, traced = digits.trace(x)
-    found = {entry.name: entry for entry in ranges.activation_ranges(digits.graph, x)}
+    found = {entry.name: entry for entry in ranges.activation_ranges(digits.fixed_graph, x)}
     assert set(traced) <= set(found)
-    filled = [entry for entry in ranges.weight_ranges(digits.graph) if entry.magnitudes.size]  # not all of zeros
+    filled = [entry for entry in ranges.weight_ranges(digits.fixed_graph) if entry.magnitudes.size]  # not all of zeros
     assert len(filled) >= 4
     for entry in filled:
         assert entry.powers is not None and np.log2(entry.magnitudes.max()) <= entry.powers[1]
@@ -79,7 +79,7 @@ def test_numerical_without_a_live_model(digits: Any, plot: str) -> None:
     assert all(figure is not None for figure in figures)
     axes = figures[3].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(
-        dict.fromkeys(node.layer.name for node in digits.graph)
+        dict.fromkeys(node.layer.name for node in digits.fixed_graph)
     )
     figures[3].savefig("figure.png")
     with pytest.raises(kbuild.RecipeError, match="write one of boxplot, violinplot, histogram"):
@@ -134,7 +134,7 @@ def test_a_notebook_shows_the_layers(digits: Any) -> None:
 
 
 def test_a_notebook_shows_the_graphs(digits: Any) -> None:
-    for graph in (digits.graph, digits.float_graph):
+    for graph in (digits.fixed_graph, digits.float_graph):
         root = ElementTree.fromstring(f"<body>{graph._repr_html_()}</body>")
         rows = [[cell.text for cell in row] for row in root.iter("tr")]
         assert [row[:2] for row in rows[1:]] == [[node.name, node.op.kind] for node in graph]

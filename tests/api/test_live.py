@@ -186,7 +186,7 @@ def test_configuration_of_each_granularity(keras: Any) -> None:
     model = small(keras)
     make = kbuild.utils.config_from_keras_model
     assert make(model) == {
-        "Model": {"Precision": {"default": "auto"}, "ReuseFactor": 1, "Strategy": "Latency", "TraceOutput": False}
+        "Model": {"Precision": {"default": "auto"}, "ReuseFactor": 1, "TraceOutput": False}
     }
     config = make(model, "name", "Vitis", "fixed<16,6>", 4, "fixed<24,12>", False)
     assert config["Model"]["Precision"] == {"default": "fixed<16,6>", "maximum": "fixed<24,12>"}

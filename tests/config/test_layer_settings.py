@@ -349,3 +349,15 @@ def test_lock(folder: Path) -> None:
     assert lock["layers"]["fc1"]["Precision.weight"] == {"value": "fixed<16,6>", "from": "argument"}
     assert lock["layers"]["bn1"]["TableSize"] == {"value": None, "from": "default"}
     assert str(folder) not in text
+
+
+def test_types_of_the_whole_model_are_not_for_one_that_has_its_own(folder: Path) -> None:
+    """As hls4ml leaves them aside for models of HGQ, which come with any type here."""
+    layer = LayerInfo("fc", "hgq>QDense", WEIGHTED, type_aliases=("QDense", "Dense"), settled=True)
+    named = {"fc": {"Precision": {"bias": "fixed<9,3>"}}}
+    hls: dict[str, Any] = {"Model": {"Precision": "fixed<1,0>"}, "LayerName": named}
+    (found,) = resolve_settings(recipe(folder, **hls), [layer]).values()
+    assert found.type_of("weight") is None and found.type_of("bias") == FixedType(9, 3) and found.general.value is None
+    hls["Model"]["BitExact"] = False
+    (found,) = resolve_settings(recipe(folder, **hls), [layer]).values()
+    assert found.type_of("weight") == FixedType(1, 0)

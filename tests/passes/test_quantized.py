@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kbuild.config import load_recipe, resolve_settings
+from kbuild.dataclass import replace
 from kbuild.emulate import run_float
 from kbuild.fixed import FixedType, Overflow, Quantization
 from kbuild.ir import Graph, Layer, Node, Op, Tensor, verify
@@ -19,6 +20,7 @@ from kbuild.ops.lut import Lut
 from kbuild.ops.pool import Pool
 from kbuild.ops.quantize import Quantize
 from kbuild.ops.relu import Relu
+from kbuild.ops.reshape import Reshape
 from kbuild.ops.step import Step
 from kbuild.passes import fold_thresholds, resolve_precision
 from kbuild.passes.context import VALUE_WIDTH, Context, layer_infos
@@ -131,3 +133,23 @@ def test_the_least_float_above_a_threshold_stays_above_it(scale: float) -> None:
     wanted[1] = -1.0
     assert np.array_equal(run_float(before, {"x": x})["n1"], wanted)
     assert np.array_equal(run_float(after, {"x": x})["n1"], wanted)
+
+
+def test_models_that_choose_every_type() -> None:
+    """Those of HGQ and HGQ2, which begin with a quantizer of theirs; not those of QKeras."""
+    for name, own in (("hgq>QDense", True), ("FixedPointQuantizer", True), ("HQuantize", True), ("QDense", False)):
+        graph = chain((3,), Quantize((Q,)), Dense(WEIGHT))
+        last = replace(graph.nodes[-1], layer=Layer("fc", name))
+        graph = graph.with_nodes((*graph.nodes[:-1], last))
+        assert [info.settled for info in layer_infos(graph)] == [own] * 3
+
+
+def test_what_only_moves_values_keeps_wide_types(tmp_path: Path) -> None:
+    (tmp_path / "m.h5").write_bytes(b"")
+    text = "KerasH5: m.h5\nBackend: Vitis\nHLSConfig: {LayerName: {n0: {Precision: {result: 'ufixed<23,4>'}}%s}}\n"
+    graph = chain((4, 2), Relu(), Pool("max", (2,), (2,), ((0, 0),)), Reshape((4,)))
+    for more, widths in (("", [16, 23, 23, 23]), (", n1: {Precision: {maximum: 'fixed<18,4>'}}", [16, 23, 18, 18])):
+        (tmp_path / "r.yml").write_text(text % more)
+        (recipe,) = load_recipe(tmp_path / "r.yml")
+        found = optimize(graph, Context(resolve_settings(recipe, layer_infos(graph))))
+        assert [node.fixed().width for node in found] == widths

@@ -29,14 +29,20 @@ def test_function_tables(x: FixedType, function: str, size: int | None) -> None:
         span = (span[0], 20.0)
     op = lut_table(Lut(function), x, (span[0], span[1]), size, None)
     table = op.made()
-    assert table.data.size <= (size or 1024)
+    assert table.data.size <= (size or 4096)
     q = np.arange(x.min, min(x.max, int(span[1] * 2.0**x.fraction)) + 1)[:, None]
-    y = to_float(op.eval([q], [x], table.fixed(), OverflowCount()), table.fixed())
+    of = op.infer_type([x])
+    y = to_float(op.eval([q], [x], of, OverflowCount()), of)
     true = op.eval_float([to_float(q, x)])
     steps = np.abs(np.diff(true[:, 0])).max(initial=0.0) * 2**op.shift  # no cell varies by more than this
-    assert np.abs(y - true).max() <= steps + float(table.fixed().lsb)
+    if op.line is not None:
+        far = q[:, 0] >= op.end  # there it is the line, as exactly as a table of the whole range had it
+        assert np.abs(y - true)[far].max(initial=0.0) <= span[1] * 2.0**-15 + float(table.fixed().lsb)
+        assert op.line.floats() != 1.0 or np.array_equal(y[far], to_float(q, x)[far])
+        y, true = y[~far], true[~far]
+    assert np.abs(y - true).max(initial=0.0) <= steps + float(table.fixed().lsb)
     if op.shift == 0:
-        assert np.abs(y - true).max() <= float(table.fixed().lsb) * 1.001
+        assert np.abs(y - true).max(initial=0.0) <= float(table.fixed().lsb) * 1.001
 
 
 @pytest.mark.parametrize("function", ["clipped_line", "sigmoid", "tanh", "sparse_plus"])
@@ -50,3 +56,30 @@ def test_coarse_entries_still_make_a_table(function: str) -> None:
         values = np.arange(x.min, x.max + 1, 97)
         y = to_float(op.eval([values], [x], of, OverflowCount()), of)
         assert np.abs(y - op.eval_float([to_float(values, x)])).max() <= 1.5 * float(of.lsb)
+
+
+@pytest.mark.parametrize("function", ["elu", "selu", "celu", "softplus", "gelu", "silu", "mish", "softsign", "tanh"])
+def test_wide_inputs_without_data(function: str) -> None:
+    """Of inputs whose range nobody has given, small ones too come out well: what is a line needs no entries."""
+    x = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
+    op = lut_table(Lut(function), x, (-32.0, 32.0), None, None)
+    of = op.infer_type([x])
+    q = np.arange(x.min, x.max + 1)[:, None]
+    y = to_float(op.eval([q], [x], of, OverflowCount()), of)
+    assert np.abs(y - op.eval_float([to_float(q, x)])).max() < 1 / 50
+
+
+def test_what_is_a_line_everywhere_has_one_entry() -> None:
+    x = FixedType(16, 6, True)
+    op = lut_table(Lut("elu"), x, (1.0, 32.0), None, None)
+    assert op.made().data.size == 1 and op.line is not None
+
+
+def test_inputs_beyond_64_bits() -> None:
+    """As the sums of a recurrent layer have, whose inputs and weights have 32 bits and no data tell their range."""
+    x = FixedType(66, 18)
+    op = lut_table(Lut("tanh"), x, (-131072.0, 131071.0), None, None)
+    q = np.array([x.min, -(3 << 48), 0, 1 << 48, x.max], dtype=object)[:, None]
+    of = op.infer_type([x])
+    y = to_float(op.eval([q], [x], of, OverflowCount()), of)
+    assert np.abs(y - np.tanh([[-1e5], [-3.0], [0.0], [1.0], [1e5]])).max() < 1 / 60

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kbuild.dataclass import replace
 from kbuild.emit.hls import quantizers
 from kbuild.emit.hls.contractions import ZERO, conv, dense
 from kbuild.emit.hls.design import (
@@ -93,8 +94,13 @@ def _relu(node: Node, op: Relu, inputs: Sequence[Node]) -> Step:
 def _lut(node: Node, op: Lut, inputs: Sequence[Node]) -> Step:
     found = lookup(node.name, op, inputs[0].fixed())
     config = Config(config_name(node.name), {"elements": elements(node.shape), **found.integers}, found.types)
-    call = Call("lut", config, (value_name(inputs[0].name),), value_name(node.name), found.names)
-    return Step("lut.h", (call,), found.constants)
+    source, result = (value_name(inputs[0].name),), value_name(node.name)
+    if op.line is None:
+        return Step("lut.h", (Call("lut", config, source, result, found.names),), found.constants)
+    line = Constant(f"line_{node.name}", op.line)
+    config = replace(config, types={**config.types, "line_t": line.spell()})
+    call = Call("lut_and_line", config, source, result, (*found.names, line.name))
+    return Step("lut.h", (call,), (*found.constants, line))
 
 
 def _merge(node: Node, op: Merge, inputs: Sequence[Node]) -> Step:

@@ -109,13 +109,14 @@ def context_of(build: Build) -> Context:
 
 
 def _unused(build: Build, context: Context) -> tuple[str, ...]:
-    """About settings without effect. Most recipes say nothing of single layers, and name no strategy."""
+    """About settings without effect. Many recipes say nothing of layers, and name neither strategy nor types."""
     hls = build.recipe.hls
-    if not (hls.layer_name or hls.layer_type or hls.model.strategy):
+    if not (hls.layer_name or hls.layer_type or hls.model.strategy or hls.model.precision):
         return ()
-    from kbuild.passes.unused_settings import remarks
+    from kbuild.passes.unused_settings import about_types, remarks
 
-    return remarks(build.graph("parse"), context)
+    graph = build.graph("parse")
+    return *about_types(graph, hls), *remarks(graph, context)
 
 
 def _inexact(before: Graph, after: Graph, context: Context) -> Sequence[Inexact]:

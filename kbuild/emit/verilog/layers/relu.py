@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kbuild.emit.adders import signed_digits
 from kbuild.emit.verilog.casts import cast
 from kbuild.emit.verilog.cells import Signal, constant
-from kbuild.emit.verilog.linear import exact
 from kbuild.emit.verilog.netlist import Netlist
+from kbuild.emit.verilog.pieces import at_least, at_most, times
 from kbuild.emit.verilog.value import Signals, Value, each
 from kbuild.fixed import FixedType, wide
 from kbuild.ir import Tensor
@@ -34,7 +33,7 @@ def _exact(net: Netlist, op: Relu, a: Signal, slope: int, x_fraction: int, fract
     value = net.shift_left(a, fraction - x_fraction)
     if op.max_value is not None:
         top = constant(_integer(op.max_value, fraction))
-        value = net.select(net.less(top, value), top, _at_most(net, value, top.low))
+        value = net.select(net.less(top, value), top, at_most(net, value, top.low))
     shifted, at = a, x_fraction
     if op.threshold is not None:
         at = max(x_fraction, op.threshold.fixed().fraction)
@@ -44,30 +43,15 @@ def _exact(net: Netlist, op: Relu, a: Signal, slope: int, x_fraction: int, fract
     beneath = constant(0)
     if op.slope is not None:
         factor = slope << (fraction - at - op.slope.fixed().fraction)
-        beneath = _times(net, _at_most(net, shifted, -1 if both_zero else 0), factor)
+        beneath = times(net, at_most(net, shifted, -1 if both_zero else 0), factor)
     if not both_zero:
         return net.select(net.less(constant(0), shifted), value, beneath)
     below = net.sign(shifted)
     if op.threshold is None and op.max_value is None:
-        value = _at_least(net, value, 0)
+        value = at_least(net, value, 0)
     return net.select(below, beneath, value)
 
 
 def _integer(number: Tensor, fraction: int) -> int:
     """A scalar constant as an integer with `fraction` fraction bits."""
     return int(number.data) << (fraction - number.fixed().fraction)
-
-
-def _at_most(net: Netlist, a: Signal, high: int) -> Signal:
-    """`a` where it is used only when it is at most `high`."""
-    return net.bits(a, 0, a.low, high) if a.low <= high < a.high else a
-
-
-def _at_least(net: Netlist, a: Signal, low: int) -> Signal:
-    """`a` where it is used only when it is at least `low`."""
-    return net.bits(a, 0, low, a.high) if a.low < low <= a.high else a
-
-
-def _times(net: Netlist, a: Signal, factor: int) -> Signal:
-    matrix = np.array([[factor]], dtype=object)
-    return exact(net, [a], matrix, np.zeros(1, dtype=object), signed_digits.solve(matrix).checked(matrix))[0]

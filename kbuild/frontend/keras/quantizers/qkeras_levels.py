@@ -15,6 +15,8 @@ from kbuild.frontend.keras.quantizers.function import Function, above, steps
 
 _EPSILON = float(np.float32(1e-7))  # of Keras, below which the power of two is the least
 _LARGEST_EXPONENT = 127  # of float32
+_MOST_BITS = 24  # of exponents; constants have few of them
+_MOST_BITS_OF_VALUES = 8  # where each power is a step of its own
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ class Powers:
     def of(cls, bits: int, max_value: float | None, quadratic: bool, log2_rounding: str) -> Powers:
         """Exponents of so many bits; one of them is a sign unless no value is above one."""
         effective = bits - (max_value is None or max_value > 1)
-        if not 0 <= effective <= 8:
-            raise Refused(f"its exponents have {effective} bits; use up to 8")
+        if not 0 <= effective <= _MOST_BITS:
+            raise Refused(f"its exponents have {effective} bits; use up to {_MOST_BITS}")
         most = 2**effective - 1
         return cls(-(2**effective), 2 * (most // 2) if quadratic else most, max_value, quadratic,
                    log2_rounding == "floor")  # fmt: skip
@@ -164,6 +166,9 @@ class Powers:
 
     def levels(self) -> tuple[list[float], list[float]]:
         """Thresholds of positive numbers, and the value below the first and from each on."""
+        if -self.least > 1 << _MOST_BITS_OF_VALUES:
+            bits = (-self.least).bit_length() - 1
+            raise Refused(f"its exponents have {bits} bits; use up to {_MOST_BITS_OF_VALUES}")
         top = min(self.step * self.most, _LARGEST_EXPONENT)
         low = float(self.exponents(np.array(_EPSILON)))
         high = float(self.exponents(np.array(2.0**top if self.max_value is None else self.max_value)))
