@@ -75,13 +75,15 @@ def load_labels(source: Source, samples: int, classes: int) -> IntArray:
 
 def random_values(graph: Graph, ranges: Mapping[str, tuple[float, float]], seed: int = 1) -> dict[str, FloatArray]:
     """Uniform samples inside each input's range: the one in `ranges` (by layer name, or "" for every input), else that
-    of its type. Fewer samples for a model with many weights."""
+    of its type, or of each element's where the model normalizes it. Fewer samples for a model with many weights."""
+    from kbuild.passes.normalized import bounds_within
+
     rng = np.random.default_rng(seed)
     samples = _sample_count(graph)
     found = {}
     for node in graph.inputs:
-        of = node.fixed()
-        low, high = ranges.get(node.layer.name) or ranges.get("") or (float(of.range[0]), float(of.range[1]))
+        span = ranges.get(node.layer.name) or ranges.get("")
+        low, high = span or bounds_within(graph, node, node.fixed())
         found[node.name] = rng.uniform(low, high, (samples, *node.shape))
     return found
 
