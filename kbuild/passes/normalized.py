@@ -9,6 +9,7 @@ from kbuild.ir import Graph, Node
 from kbuild.ops.affine import Affine
 
 SPREAD = 16.0  # standard deviations: rare values are far out, and a bit less of resolution costs little
+UNIT = 2.0  # of a scale that somebody has chosen to bring values to about 1
 _KEEP_ORDER = ("identity", "reshape")
 
 Bounds = tuple[FloatArray, FloatArray]
@@ -16,12 +17,12 @@ Bounds = tuple[FloatArray, FloatArray]
 
 def normalized_bounds(graph: Graph, node: Node) -> Bounds | None:
     """What each element of an input is taken to lie within, arrays of its shape, where all that reads it scales and
-    shifts it first (BatchNormalization, Normalization, Rescaling): what comes to ±SPREAD. Else None.
+    shifts it first: what BatchNormalization and Normalization bring to ±SPREAD, and others to ±UNIT. Else None.
     """
     found = _readers(graph, node)
     if not found:
         return None
-    ends = [end.reshape(node.shape) for op, shape in found for end in _ends(op, shape)]
+    ends = [end.reshape(node.shape) for reader in found for end in _ends(reader)]
     return np.min(ends, axis=0), np.max(ends, axis=0)
 
 
@@ -35,12 +36,12 @@ def bounds_within(graph: Graph, node: Node, of: FixedType) -> Bounds:
     return (least, most) if (least < most).all() else (low, high)
 
 
-def _readers(graph: Graph, node: Node) -> list[tuple[Affine, tuple[int, ...]]]:
-    """The scalings that read a value, with its shape there; none where anything else does."""
-    found = []
+def _readers(graph: Graph, node: Node) -> list[Node]:
+    """The scalings that read a value; none where anything else does."""
+    found: list[Node] = []
     for user in graph.users[node.name]:
         if isinstance(user.op, Affine):
-            found.append((user.op, user.shape))
+            found.append(user)
             continue
         further = _readers(graph, user) if user.op.kind in _KEEP_ORDER else []
         if not further:
@@ -49,8 +50,12 @@ def _readers(graph: Graph, node: Node) -> list[tuple[Affine, tuple[int, ...]]]:
     return [] if node.name in graph.outputs else found
 
 
-def _ends(op: Affine, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-    scale, bias = (np.broadcast_to(tensor.floats(), shape) for tensor in (op.scale, op.bias))
+def _ends(node: Node) -> tuple[FloatArray, FloatArray]:
+    assert isinstance(node.op, Affine)
+    scale, bias = (np.broadcast_to(tensor.floats(), node.shape) for tensor in (node.op.scale, node.op.bias))
+    reach = SPREAD if node.layer.class_name.endswith("Normalization") else UNIT
     used = scale != 0  # an element that counts for nothing may be anything
-    first, second = (np.divide(end - bias, scale, out=np.full(shape, end), where=used) for end in (-SPREAD, SPREAD))
+    first, second = (
+        np.divide(end - bias, scale, out=np.full(node.shape, end), where=used) for end in (-reach, reach)
+    )
     return first, second

@@ -18,6 +18,7 @@ from kbuild.passes.ranges import integer_bits
 LUT_SIZE = 1024  # entries when the user names no TableSize
 TABLE_WIDTH = 16  # bits of an entry when the user names no type
 PROBES = 1 << 16  # points at which a function is looked at to find where it changes
+STEEP = ("exp", "scaled_exp", "expm1", "inverse")  # functions that grow faster than any type
 Span = tuple[float, float]
 
 
@@ -29,20 +30,22 @@ def lut_table(
     given: FixedType | None,
     quantizer: bool = False,
     width: int = TABLE_WIDTH,
+    taken: Span = (-math.inf, math.inf),
 ) -> Lut:
     """The op with its table: one entry per input value where they fit, else equal cells over the range that matters.
 
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
     quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
-    width: bits of an entry without a given type.
+    width: bits of an entry without a given type; taken: the results that matter, beyond which such entries saturate.
     """
     function = FUNCTIONS[op.function]
+    least, most = taken if given is None else (-math.inf, math.inf)
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
     high = min(math.ceil(span[1] * 2.0**x.fraction), x.max)
     limit = 1 << ((size or LUT_SIZE).bit_length() - 1)
 
     def values(offset: int, shift: int, count: int) -> FloatArray:
-        return function(centers(offset, shift, count, x.fraction), *op.params)
+        return np.clip(function(centers(offset, shift, count, x.fraction), *op.params), least, most)
 
     of = given or _value_type(values(low, *cells(low, high, PROBES)), width)
     if not quantizer or high - low >= limit:

@@ -17,7 +17,8 @@ from kbuild.passes.context import Context
 from kbuild.passes.normalized import SPREAD, normalized_bounds
 from kbuild.passes.pipeline import optimize
 
-LAYER = Layer("l", "Layer")
+LAYER = Layer("l", "BatchNormalization")
+RESCALING = Layer("r", "Rescaling")
 MEAN, DEVIATION = np.array([2000.0, 0.5]), np.array([100.0, 4.0])
 
 
@@ -41,13 +42,13 @@ def test_the_range_is_what_comes_to_the_spread() -> None:
 
 
 def test_it_is_found_behind_a_reshape_and_is_that_of_all_readers() -> None:
-    doubled = Affine(Tensor(np.full((1,), 0.01)), Tensor(np.zeros(1)))
+    unit = Affine(Tensor(np.full((1,), 0.01)), Tensor(np.zeros(1)))
     graph = normalized(("r", Reshape((6,)), (6,)), outputs=("n", "d"))
-    graph = Graph("m", (*graph.nodes, Node("d", doubled, ("r",), (6,), LAYER)), ("n", "d"))
+    graph = Graph("m", (*graph.nodes, Node("d", unit, ("r",), (6,), RESCALING)), ("n", "d"))
     bounds = normalized_bounds(graph, graph["x"])
     assert bounds is not None
-    np.testing.assert_allclose(bounds[0][1], [-1600, -1600])
-    np.testing.assert_allclose(bounds[1][1], [3600, 1600])
+    np.testing.assert_allclose(bounds[0][1], [-200, -200])
+    np.testing.assert_allclose(bounds[1][1], [3600, 200])
 
 
 @pytest.mark.parametrize("outputs", [("n", "relu"), ("n", "relu", "x")])
