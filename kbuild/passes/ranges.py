@@ -47,7 +47,7 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     declared = exactness.input_type(graph, node, context)
     if declared is not None:
         return declared
-    rows = _rows_read(graph, node)
+    rows = rows_read(graph, node)
     if rows is not None:
         return index_type(rows)
     rounding = exactness.input_rounding(graph, node, context)
@@ -96,13 +96,13 @@ def _rounded_type(rounding: Round, node: Node, context: Context) -> FixedType:
     return type_for(min(least, 0), max(most, 0), fraction).with_modes(mode, Overflow.SAT)
 
 
-def _rows_read(graph: Graph, node: Node) -> int | None:
+def rows_read(graph: Graph, node: Node) -> int | None:
     """One more than the largest number that matters of a value that is only an index of tables, or compared with
     positive whole numbers; None where it has another use."""
     found = 0
     for user in graph.users[node.name]:
         moved = user.op.kind in ("identity", "reshape", "transpose", "repeat") and user.name not in graph.outputs
-        rows = numbers(user.op) or (_rows_read(graph, user) if moved else None)
+        rows = numbers(user.op) or (rows_read(graph, user) if moved else None)
         if rows is None:
             return None
         found = max(found, rows)
