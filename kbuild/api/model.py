@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +134,12 @@ class HlsModel:
         return as_keras(self._graph, values, samples.single), traced
 
     def _run(self, samples: Samples, keep: Sequence[str]) -> dict[str, FloatArray]:
-        integers, _ = quantize_inputs(self._graph, samples.values)
+        integers, counts = quantize_inputs(self._graph, samples.values)
+        if any(counts.values()):
+            from kbuild.flow.findings import outside
+
+            for text in outside(self._graph, samples.values, counts):
+                warnings.warn(text, stacklevel=3)
         with self._lock:
             if self._engine is None:
                 self._engine = engine(self._build, EMULATE)

@@ -75,14 +75,21 @@ def load_labels(source: Source, samples: int, classes: int) -> IntArray:
 
 def random_values(graph: Graph, ranges: Mapping[str, tuple[float, float]], seed: int = 1) -> dict[str, FloatArray]:
     """Uniform samples inside each input's range: the one in `ranges` (by layer name, or "" for every input), else that
-    of its type. Fewer samples for a model with many weights."""
+    of its type, or of each element's where the model normalizes it, or the rows that it is an index of. Fewer samples
+    for a model with many weights."""
+    from kbuild.passes.normalized import bounds_within
+    from kbuild.passes.ranges import rows_read
+
     rng = np.random.default_rng(seed)
     samples = _sample_count(graph)
     found = {}
     for node in graph.inputs:
-        of = node.fixed()
-        low, high = ranges.get(node.layer.name) or ranges.get("") or (float(of.range[0]), float(of.range[1]))
-        found[node.name] = rng.uniform(low, high, (samples, *node.shape))
+        span, rows = ranges.get(node.layer.name) or ranges.get(""), rows_read(graph, node)
+        low, high = span or bounds_within(graph, node, node.fixed())
+        if span is None and rows is not None:
+            found[node.name] = np.floor(rng.uniform(0, rows, (samples, *node.shape)))
+        else:
+            found[node.name] = rng.uniform(low, high, (samples, *node.shape))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kbuild.fixed import FloatArray
+from kbuild.ir import Graph, Node
 from kbuild.report.records import LayerResult, SimulationReport
 
 _REFERENCES = {"keras": "Keras", "file": "the given predictions", "float": "the model in floating point"}
@@ -43,6 +44,21 @@ def _overflow(layer: LayerResult) -> str:
     enough = layer.enough_integer_bits
     advice = "in what it adds up, not in its result" if enough is None else f"{enough} integer bits are enough"
     return f"{layer.name} {times} in {layer.type} ({advice})"
+
+
+def outside(graph: Graph, inputs: Mapping[str, FloatArray], counts: Mapping[str, int]) -> list[str]:
+    """About inputs with values that their types do not hold; `counts` of them by node name."""
+    return [_outside(node, inputs[node.name], counts[node.name]) for node in graph.inputs if counts[node.name]]
+
+
+def _outside(node: Node, values: FloatArray, count: int) -> str:
+    low, high = (float(end) for end in node.fixed().range)
+    taken = f"{values.min():.4g} to {values.max():.4g}"
+    return (
+        f"{count} of {values.size} values of the input {node.layer.name} ({taken}) are outside its type {node.fixed()} "
+        f"({low:.4g} to {high:.4g}), and their samples may come out wrong: give InputData or Calibration.Ranges that "
+        "hold them, or the input a wider type"
+    )
 
 
 def random_inputs(inputs: Mapping[str, FloatArray], overflow: bool) -> str:

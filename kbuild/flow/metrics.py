@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,13 @@ from kbuild.ir import Graph, Node
 def is_classifier(outputs: Sequence[Node]) -> bool:
     """Whether an argmax means something: a single output of more than one value, along its last axis."""
     return len(outputs) == 1 and bool(outputs[0].shape) and outputs[0].shape[-1] > 1
+
+
+def remakes_input(graph: Graph) -> bool:
+    """Whether an output is as large as an input and no softmax: an autoencoder's, whose argmax says nothing."""
+    sizes = {math.prod(node.shape) for node in graph.inputs}
+    outputs = [graph[name] for name in graph.outputs]
+    return any(math.prod(node.shape) in sizes and node.op.kind != "softmax" for node in outputs)
 
 
 def argmax_agreement(fixed: FloatArray, reference: FloatArray) -> float:

@@ -10,6 +10,7 @@ from kbuild.fixed import FloatArray
 from kbuild.flow.build import Build
 from kbuild.flow.data import Source, load_values
 from kbuild.flow.engines import engine
+from kbuild.flow.findings import outside
 from kbuild.flow.metrics import floats
 
 
@@ -22,6 +23,8 @@ def predict(build: Build, data: Path, engine_name: str, layers: bool = False) ->
         raise RecipeError(f"--input {data}: there is no such file")
     graph = build.graph("optimize")
     inputs = load_values(Source(data, "--input"), graph.inputs, "input")
-    integers, _ = quantize_inputs(graph, inputs)
+    integers, counts = quantize_inputs(graph, inputs)
+    for text in outside(graph, inputs, counts):
+        build.tell("predict", text)
     keep = [node.name for node in graph] if layers else list(dict.fromkeys(graph.outputs))
     return floats(graph, engine(build, engine_name).run(integers, keep))

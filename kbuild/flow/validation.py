@@ -46,7 +46,8 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
     found = compare(graph, build.graph("parse"), inputs, engines, lambda text: build.tell("simulate", text))
     wanted = found.float_outputs if reference.outputs is None else reference.outputs
     accuracy = _accuracy(build.recipe, graph, found, wanted)
-    agreement = _agreement(graph, found, wanted, reference)
+    asked = build.recipe.validation.minimum is not None or labels_source(build.recipe) is not None
+    agreement = _agreement(graph, found, wanted, reference, asked)
     scores = {"r2": metrics.r2(*_flat(graph, found.outputs, wanted))}
     if agreement.argmax_agreement is not None:
         scores["argmax_agreement"] = agreement.argmax_agreement
@@ -110,12 +111,14 @@ def _vectors(build: Build, graph: Graph, inputs: Mapping[str, FloatArray]) -> di
 
 
 def _agreement(
-    graph: Graph, found: Comparison, wanted: Mapping[str, FloatArray], reference: Predictions
+    graph: Graph, found: Comparison, wanted: Mapping[str, FloatArray], reference: Predictions, asked: bool
 ) -> Reference:
+    """asked: whether the recipe speaks of classes, or of a share of them."""
     ours, theirs = _flat(graph, found.outputs, wanted)
     error = np.abs(ours - theirs)
     argmax = None
-    if metrics.is_classifier([graph[name] for name in graph.outputs]):
+    classes = metrics.is_classifier([graph[name] for name in graph.outputs])
+    if classes and (asked or not metrics.remakes_input(graph)):
         (name,) = graph.outputs
         argmax = metrics.argmax_agreement(found.outputs[name], wanted[name])
     reach = float(np.abs(theirs).max())

@@ -18,6 +18,7 @@ from kbuild.ops.step import Step
 from kbuild.ops.walk import compute_float
 from kbuild.passes import exactness
 from kbuild.passes.context import VALUE_WIDTH, Context
+from kbuild.passes.normalized import Bounds, bounds_within, normalized_bounds
 
 if TYPE_CHECKING:
     from kbuild.ops.round import Round
@@ -34,8 +35,8 @@ _PROBES = 4096  # values of the data that are looked at before all of them
 
 def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     """The type of a model input: the user's, else that of the quantizer that reads it, else from its data, else from
-    its declared range, else its integers, as many as the value width holds, else fixed<16,6>; of a
-    quantizer that only rounds, it has the LSB.
+    its declared range, else its integers, as many as the value width holds, else from what the model normalizes it
+    by, else fixed<16,6>; of a quantizer that only rounds, it has the LSB.
 
     An input of indices, or of a number that is only compared with counts, has the type that holds them all, whichever
     of them are in the data.
@@ -46,7 +47,7 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     declared = exactness.input_type(graph, node, context)
     if declared is not None:
         return declared
-    rows = _rows_read(graph, node)
+    rows = rows_read(graph, node)
     if rows is not None:
         return index_type(rows)
     rounding = exactness.input_rounding(graph, node, context)
@@ -62,6 +63,9 @@ def input_type(graph: Graph, node: Node, context: Context) -> FixedType:
     if natural is not None:
         width = min(natural.width, VALUE_WIDTH)
         return FixedType(width, width, natural.signed, Quantization.TRN_ZERO, Overflow.SAT)
+    bounds = normalized_bounds(graph, node)
+    if bounds is not None:
+        return range_type(float(bounds[0].min(initial=0)), float(bounds[1].max(initial=0)), VALUE_WIDTH)
     return DEFAULT_INPUT
 
 
@@ -92,13 +96,13 @@ def _rounded_type(rounding: Round, node: Node, context: Context) -> FixedType:
     return type_for(min(least, 0), max(most, 0), fraction).with_modes(mode, Overflow.SAT)
 
 
-def _rows_read(graph: Graph, node: Node) -> int | None:
+def rows_read(graph: Graph, node: Node) -> int | None:
     """One more than the largest number that matters of a value that is only an index of tables, or compared with
     positive whole numbers; None where it has another use."""
     found = 0
     for user in graph.users[node.name]:
         moved = user.op.kind in ("identity", "reshape", "transpose", "repeat") and user.name not in graph.outputs
-        rows = numbers(user.op) or (_rows_read(graph, user) if moved else None)
+        rows = numbers(user.op) or (rows_read(graph, user) if moved else None)
         if rows is None:
             return None
         found = max(found, rows)
@@ -159,9 +163,9 @@ def integer_bits(low: float, high: float) -> int:
 
 
 def synthetic_inputs(
-    graph: Graph, bounds: Mapping[str, tuple[float, float]], samples: int, seed: int = 0
+    graph: Graph, bounds: Mapping[str, Bounds], samples: int, seed: int = 0
 ) -> dict[str, FloatArray]:
-    """Seeded uniform samples of each input within its bounds, by input node name."""
+    """Seeded uniform samples of each input within the bounds of its elements, by input node name."""
     rng = np.random.default_rng(seed)
     return {
         node.name: rng.uniform(bounds[node.name][0], bounds[node.name][1], (samples, *node.shape))
@@ -169,10 +173,13 @@ def synthetic_inputs(
     }
 
 
-def input_bounds(node: Node, of: FixedType, context: Context) -> tuple[float, float]:
-    """The range that values of an input are assumed to have: declared, or that of its type."""
-    low, high = (float(end) for end in of.range)
-    return context.ranges.get(node.name, (low, high))
+def input_bounds(graph: Graph, node: Node, of: FixedType, context: Context) -> Bounds:
+    """The ranges that elements of an input are assumed to have: declared, or as the model normalizes them, or that of
+    its type."""
+    declared = context.ranges.get(node.name)
+    if declared is None:
+        return bounds_within(graph, node, of)
+    return np.full(node.shape, declared[0]), np.full(node.shape, declared[1])
 
 
 def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> dict[str, tuple[float, float]]:
@@ -184,7 +191,7 @@ def observed(graph: Graph, types: Mapping[str, FixedType], context: Context) -> 
         inputs = _spread({node.name: context.calibration[node.name] for node in graph.inputs},
                          _affordable(graph, CALIBRATION_SAMPLES, CALIBRATION_PRODUCTS))  # fmt: skip
     else:
-        bounds = {node.name: input_bounds(node, types[node.name], context) for node in graph.inputs}
+        bounds = {node.name: input_bounds(graph, node, types[node.name], context) for node in graph.inputs}
         inputs = synthetic_inputs(graph, bounds, _affordable(graph, SYNTHETIC_SAMPLES, SYNTHETIC_PRODUCTS))
     found: dict[str, tuple[float, float]] = {}
     for chunk in chunks(graph, inputs):

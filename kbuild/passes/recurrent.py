@@ -19,7 +19,7 @@ from kbuild.passes.tables import PROBES, Span, lut_table
 if TYPE_CHECKING:
     from kbuild.passes.resolve_precision import Resolver
 
-TABLE_SIZE = 2048  # entries when the user names no TableSize: an error in a state stays for all further steps
+TABLE_SIZE = 4096  # entries when the user names no TableSize: an error in a state stays for all further steps
 
 
 def with_states(graph: Graph) -> Graph:

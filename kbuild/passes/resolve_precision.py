@@ -7,6 +7,7 @@ value can leave the range, and saturates otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 
@@ -31,7 +32,7 @@ from kbuild.passes import exactness
 from kbuild.passes.context import Context
 from kbuild.passes.ranges import MARGIN, input_type, integer_bits, is_declared, numbers, observed
 from kbuild.passes.softmax_tables import Exponents, softmax_tables
-from kbuild.passes.tables import TABLE_WIDTH, Span, lut_table
+from kbuild.passes.tables import STEEP, TABLE_WIDTH, Span, lut_table
 
 _FIRST = 1 << 12
 
@@ -296,7 +297,8 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
     width = TABLE_WIDTH
     if resolver.exact and resolver.fine:
         size, width = size or exactness.TABLE_SIZE, exactness.CONSTANT_WIDTH
-    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None, width)
+    typed = lut_table(op, resolver.types[0], span, size, given or declared, declared is not None, width,
+                      taken=(-math.inf, math.inf) if resolver.exact else _taken(op, resolver))  # fmt: skip
     if declared is not None and typed.shift > 0 and resolver.table_size is None:
         from kbuild.passes.quantized_functions import steps_of  # few models need it
 
@@ -304,6 +306,16 @@ def _lut(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:
         if steps is not None:
             return steps, declared
     return typed, resolver.result(typed)
+
+
+def _taken(op: Lut, resolver: Resolver) -> Span:
+    """The results of a function that matter. Its input has room for more than is seen, where an exponential is so large
+    that nothing would be left of the rest. Random inputs say nothing of how large it is in truth."""
+    low, high = (end * MARGIN for end in resolver.seen)
+    if op.function in STEEP and not (resolver.context.calibration or resolver.context.ranges):
+        most = 2.0 ** (resolver.width // 2)
+        low, high = max(low, -most), min(high, most)
+    return min(low, 0.0), max(high, 0.0)
 
 
 def _softmax(op: Op, resolver: Resolver) -> tuple[Op, FixedType]:

@@ -21,6 +21,7 @@ COARSE = 1 / 64
 COARSE_SHARE = 256  # as a share of the largest value: one part in so many
 TABLE_WIDTH = 16  # bits of an entry when the user names no type
 PROBES = 1 << 16  # points at which a function is looked at to find where it changes
+STEEP = ("exp", "scaled_exp", "expm1", "inverse")  # functions that grow faster than any type
 Span = tuple[float, float]
 
 
@@ -33,21 +34,24 @@ def lut_table(
     quantizer: bool = False,
     width: int = TABLE_WIDTH,
     lines: bool = True,
+    taken: Span = (-math.inf, math.inf),
 ) -> Lut:
     """The op with its table: one entry per input value where they fit, else equal cells over the range that matters.
 
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
     quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
     width: bits of an entry without a given type. lines: where the function is a line from some input on, a table that
-    cannot have one entry per input ends there, and the op has the line.
+    cannot have one entry per input ends there, and the op has the line. taken: the results that matter, beyond which
+    entries without a given type saturate.
     """
     function = FUNCTIONS[op.function]
+    least, most = taken if given is None else (-math.inf, math.inf)
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
     high = min(math.ceil(span[1] * 2.0**x.fraction), x.max)
     limit = 1 << ((size or LUT_SIZE).bit_length() - 1)
 
     def values(offset: int, shift: int, count: int) -> FloatArray:
-        return function(centers(offset, shift, count, x.fraction), *op.params)
+        return np.clip(function(centers(offset, shift, count, x.fraction), *op.params), least, most)
 
     of, line, first = given or _value_type(values(low, *cells(low, high, PROBES)), width), None, low
     if not quantizer or high - low >= limit:

@@ -92,6 +92,12 @@ def test_predictions_are_shaped_as_keras_shapes_them_and_are_exact() -> None:
     assert np.array_equal(model.predict(x.astype(np.float32).tolist()), model.predict(x.astype(np.float32)))
 
 
+def test_predict_warns_of_inputs_outside_their_type() -> None:
+    model = kbuild.converters.convert_from_config(KEYS)
+    with pytest.warns(UserWarning, match="2 of 3200 values of the input .* are outside its type"):
+        model.predict(np.concatenate([inputs()[:49].reshape(49, 64), np.array([[1e4, -1e4, *[0.0] * 62]])]))
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

@@ -48,6 +48,15 @@ def test_predict_prints_without_an_output(kbuild: Kbuild, recipe: Path) -> None:
     assert lines[-1].startswith("... 350 more samples")
 
 
+def test_predict_tells_of_inputs_outside_their_type(kbuild: Kbuild, recipe: Path) -> None:
+    x = np.load("x_test.npy")[:5].astype(np.float64)
+    assert kbuild("predict", recipe, "--input", "x_test.npy").err == ""
+    x.reshape(5, -1)[2, 0] = 5000.0
+    np.save("far.npy", x)
+    done = kbuild("predict", recipe, "--input", "far.npy")
+    assert done.code == 0 and "predict: 1 of 320 values of the input " in done.err and "5000" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

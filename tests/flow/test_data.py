@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kbuild.errors import RecipeError
-from kbuild.fixed import FixedType
+from kbuild.fixed import FixedType, Overflow, Quantization
 from kbuild.flow.data import Source, load_labels, load_values, random_values
-from kbuild.ir import Graph, Layer, Node
+from kbuild.ir import Graph, Layer, Node, Tensor
+from kbuild.ops.gather import Gather
 from kbuild.ops.input import Input
 
 
@@ -115,6 +116,15 @@ def test_labels_that_are_none(tmp_path: Path, labels: list[object]) -> None:
     np.save(tmp_path / "y.npy", np.array(labels))
     with pytest.raises(RecipeError, match="labels"):
         load_labels(source(tmp_path / "y.npy"), 3, 3)
+
+
+def test_random_indices_are_rows_of_the_table() -> None:
+    of = FixedType(6, 6, False, Quantization.TRN_ZERO, Overflow.SAT)
+    layer = Layer("i", "InputLayer")
+    table = Gather(Tensor(np.arange(50.0)[:, np.newaxis]))
+    nodes = (Node("i", Input((3,)), (), (3,), layer, of), Node("e", table, ("i",), (3, 1), layer, FixedType(8, 8)))
+    found = random_values(Graph("g", nodes, ("e",)), {})["i"]
+    assert set(found.ravel()) == set(range(50))
 
 
 def test_random_values_are_seeded_and_inside_the_range() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kbuild.fixed import FixedType
 from kbuild.flow import findings
+from kbuild.ir import Graph, Layer, Node
+from kbuild.ops.input import Input
 from kbuild.report.records import Accuracy, DataSet, LayerResult, Reference, SimulationReport
 
 
@@ -49,6 +52,18 @@ def test_overflows() -> None:
     each = "{} 5 times in fixed<16,6> (8 integer bits are enough)"
     a, b, c = (each.format(name) for name in "abc")
     assert text == f"values overflow in {a}, then in {b}, {c} and 2 more layers (reports/simulate.json)"
+
+
+def test_inputs_outside_their_type() -> None:
+    of = FixedType(16, 6)
+    graph = Graph("m", (Node("n_x", Input((2,)), (), (2,), Layer("x", "InputLayer"), of),), ("n_x",))
+    values = {"n_x": np.array([[1.0, 4095.0], [-33.0, 2.0]])}
+    assert findings.outside(graph, values, {"n_x": 0}) == []
+    (text,) = findings.outside(graph, values, {"n_x": 2})
+    assert text.startswith(
+        "2 of 4 values of the input x (-33 to 4095) are outside its type fixed<16,6> (-32 to 32), and their samples"
+    )
+    assert "Calibration.Ranges" in text
 
 
 def test_random_inputs() -> None:

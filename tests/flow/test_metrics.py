@@ -5,12 +5,27 @@ import pytest
 
 from kbuild.fixed import FixedType, from_float
 from kbuild.flow import metrics
+from kbuild.ir import Graph, Layer, Node, Op
+from kbuild.ops.input import Input
+from kbuild.ops.relu import Relu
+from kbuild.ops.reshape import Reshape
+from kbuild.ops.softmax import Softmax
 
 
 def test_argmax_agreement() -> None:
     reference = np.array([[0.1, 0.9], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
     fixed = np.array([[0.0, 1.0], [0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])
     assert metrics.argmax_agreement(fixed, reference) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "remade"),
+    [(Relu(), (2, 6), True), (Reshape((12,)), (12,), True), (Softmax(), (2, 6), False), (Reshape((3,)), (3,), False)],
+)
+def test_an_output_as_large_as_an_input_remakes_it(op: Op, shape: tuple[int, ...], remade: bool) -> None:
+    layer = Layer("l", "Layer")
+    nodes = (Node("x", Input((2, 6)), (), (2, 6), layer), Node("y", op, ("x",), shape, layer))
+    assert metrics.remakes_input(Graph("m", nodes, ("y",))) == remade
 
 
 def test_accuracy() -> None:

@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kbuild.fixed import FixedType, Overflow, Quantization, to_float
-from kbuild.ir import OverflowCount
+from kbuild.ir import Graph, Layer, Node, OverflowCount, Tensor
+from kbuild.ops.affine import Affine
 from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.input import Input
 from kbuild.ops.lut import Lut
+from kbuild.ops.relu import Relu
+from kbuild.passes.context import Context
+from kbuild.passes.pipeline import optimize
 from kbuild.passes.tables import lut_table
 
 INPUTS = st.builds(
@@ -83,3 +88,40 @@ def test_inputs_beyond_64_bits() -> None:
     of = op.infer_type([x])
     y = to_float(op.eval([q], [x], of, OverflowCount()), of)
     assert np.abs(y - np.tanh([[-1e5], [-3.0], [0.0], [1.0], [1e5]])).max() < 1 / 60
+
+
+def test_entries_have_the_range_that_the_results_take() -> None:
+    """An exponential at the end of its input's type is far beyond what it is for the data: that must cost no bits."""
+    x = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
+    op = lut_table(Lut("exp"), x, (-32.0, 32.0), None, None, taken=(0.0, 20.0))
+    assert str(op.made().fixed()) == "ufixed<16,5>"
+    q = np.arange(-10 << x.fraction, 3 << x.fraction)[:, None]  # up to exp(3), 20.1
+    y = to_float(op.eval([q], [x], op.made().fixed(), OverflowCount()), op.made().fixed())
+    steps = 20.0 * 2.0 ** (op.shift - x.fraction)
+    assert np.abs(y - np.minimum(np.exp(to_float(q, x)), 20.0)).max() <= steps
+    given = FixedType(16, 8, False)
+    assert lut_table(Lut("exp"), x, (-32.0, 5.0), None, given, taken=(0.0, 20.0)).made().floats().max() > 140
+
+
+def exponential() -> Graph:
+    """`exp(8 x)`."""
+    layer = Layer("l", "Layer")
+    scale = Affine(Tensor([8.0]), Tensor([0.0]))
+    nodes = (
+        Node("x", Input((1,)), (), (1,), layer),
+        Node("r", Relu(), ("x",), (1,), layer),  # so that nothing says that the input is scaled
+        Node("a", scale, ("r",), (1,), layer),
+        Node("e", Lut("exp"), ("a",), (1,), layer),
+    )
+    return Graph("m", nodes, ("e",))
+
+
+def test_an_exponential_has_the_range_of_its_data() -> None:
+    data = np.linspace(-2.0, 0.25, 50)[:, None]
+    fixed = optimize(exponential(), Context(calibration={"x": data}))
+    assert fixed["e"].fixed().integer == 4  # 7.4, and a quarter
+
+
+def test_without_data_an_exponential_keeps_its_fraction() -> None:
+    """Random inputs make it as large as 2**369, of which a type would leave nothing but that."""
+    assert optimize(exponential(), Context())["e"].fixed().fraction == 7  # up to 256, which is 9 bits

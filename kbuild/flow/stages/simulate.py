@@ -35,7 +35,7 @@ class Simulate(Stage):
     rooms = (
         "fixed", "parallel", "dataclass", "ir", "ops", "emulate", "emit", "engines", "backends", "tools", "report",
         "reference", "flow/data", "flow/inputs", "flow/metrics", "flow/comparison", "flow/engines", "flow/findings",
-        "flow/reference", "flow/streams", "flow/validation",
+        "flow/reference", "flow/streams", "flow/validation", "passes/normalized", "passes/ranges",
         "flow/stages/simulate",
     )  # fmt: skip
 
