@@ -1,5 +1,6 @@
 # make demo         builds recipes/digits end to end
 # make test         everything that must hold before a change lands
+# make slow         the thorough random tests that make test leaves out: about an hour
 # make keras        the Python API with live models: Keras 3, Keras 2 (QKeras and HGQ, too), and Keras 3 without TensorFlow
 # make conformance  N=1000 random models of every layer (SEED=0) against Keras 2 and 3, and the C simulation
 # make quantized    N=500 random quantized models (SEED=0) of LIBRARY=qkeras, hgq or hgq2, all three unless given, by equality
