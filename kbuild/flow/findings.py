@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kbuild.fixed import FloatArray
+from kbuild.fixed import FloatArray, from_float, to_float
 from kbuild.ir import Graph, Node
 from kbuild.report.records import LayerResult, SimulationReport
 
 _REFERENCES = {"keras": "Keras", "file": "the given predictions", "float": "the model in floating point"}
+STEPS = 32  # of a feature's type from its smallest to its largest value: fewer say little of it
+_SAMPLES = 8  # fewer do not tell what a feature's range is
+_LOOKED_AT = 1 << 14  # vectors of features
 _SHOWN = 3  # layers: what overflows later follows from them as a rule
 
 
@@ -58,6 +61,30 @@ def _outside(node: Node, values: FloatArray, count: int) -> str:
         f"{count} of {values.size} values of the input {node.layer.name} ({taken}) are outside its type {node.fixed()} "
         f"({low:.4g} to {high:.4g}), and their samples may come out wrong: give InputData or Calibration.Ranges that "
         "hold them, or the input a wider type"
+    )
+
+
+def coarse(graph: Graph, inputs: Mapping[str, FloatArray]) -> list[str]:
+    """About inputs some of whose features are lost in the type that the largest of them needs."""
+    return [text for node in graph.inputs if (text := _coarse(node, inputs[node.name])) is not None]
+
+
+def _coarse(node: Node, values: FloatArray) -> str | None:
+    """Features are along the last axis; one that the type holds exactly, such as a flag, is none of them."""
+    of = node.fixed()
+    least, most = (float(end) for end in of.range)
+    features = values.reshape(-1, values.shape[-1])[:_LOOKED_AT]
+    low, high = features.min(axis=0), features.max(axis=0)
+    off = np.abs(to_float(from_float(np.clip(features, least, most), of), of) - features).max(axis=0)
+    inside = (low >= least) & (high <= most)  # what is beyond has a sentence of its own
+    (lost,) = np.nonzero(inside & (2 * STEPS * off > high - low))
+    if node.declared or len(values) < _SAMPLES or not len(lost):
+        return None
+    worst = lost[np.argmin((high - low)[lost])]
+    return (
+        f"{len(lost)} of {len(low)} features of the input {node.layer.name} have fewer than {STEPS} steps in its type "
+        f"{of}, as number {worst} (from 0), {low[worst]:.3g} to {high[worst]:.3g}: bring the features to like ranges "
+        "before the model, or give this input a wider type"
     )
 
 

@@ -15,7 +15,7 @@ from kbuild.fixed import FloatArray
 from kbuild.flow import metrics
 from kbuild.flow.comparison import Comparison, Engine, Mismatch, compare
 from kbuild.flow.data import load_labels
-from kbuild.flow.findings import overflows, random_inputs
+from kbuild.flow.findings import coarse, overflows, random_inputs
 from kbuild.flow.inputs import input_source, labels_source, simulation_inputs
 from kbuild.flow.reference import Predictions, predictions
 from kbuild.ir import Graph
@@ -66,7 +66,7 @@ def simulate(build: Build, engines: Mapping[str, Engine]) -> Simulation:
         interval_cycles=interval,
         accuracy=accuracy,
         fifos=fifos,
-        notes=tuple(note for note in (reference.note, overflowing, dataset.note) if note is not None),
+        notes=tuple(note for note in (reference.note, overflowing, *coarse(graph, inputs), dataset.note) if note),
     )
     mismatches = tuple(str(m) for m in [*found.mismatches, mismatch] if m is not None)
     return Simulation(report, scores, mismatches, _vectors(build, graph, inputs))

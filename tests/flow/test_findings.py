@@ -66,6 +66,19 @@ def test_inputs_outside_their_type() -> None:
     assert "Calibration.Ranges" in text
 
 
+def test_features_that_are_lost_in_their_type() -> None:
+    """Energies of up to 4000 beside ratios of about 1; a flag is exact in any type with an LSB of at most 1."""
+    of = FixedType(16, 13)
+    graph = Graph("m", (Node("n_x", Input((3,)), (), (3,), Layer("x", "InputLayer"), of),), ("n_x",))
+    rng = np.random.default_rng(0)
+    energies, flags, ratios = rng.uniform(0, 4000, 50), rng.integers(0, 2, 50), rng.uniform(0.2, 1.1, 50)
+    (text,) = findings.coarse(graph, {"n_x": np.stack([energies, flags, ratios], axis=1)})
+    assert text.startswith("1 of 3 features of the input x have fewer than 32 steps in its type fixed<16,13>, as num")
+    assert findings.coarse(graph, {"n_x": np.stack([energies, flags, 100 * ratios], axis=1)}) == []
+    beyond = np.stack([4 * energies, flags, 100 * ratios], axis=1)  # has another sentence
+    assert findings.coarse(graph, {"n_x": beyond}) == []
+
+
 def test_random_inputs() -> None:
     inputs = {"x": np.array([[-2.0, 1.0]]), "y": np.array([[3.9999]])}
     text = findings.random_inputs(inputs, overflow=False)
