@@ -35,6 +35,8 @@ class Lut(Op):
     function: a name in `kbuild.ops.functions`, with its parameters, or `given`; table: [2**n] entries, None until
     tables are made; offset: the input integer of the first entry; shift: log2 of the inputs that share an entry.
     line: beyond the last entry y is `line * x` instead, an exact product cast once; None, or a scalar of shape ().
+    within: the smallest and the largest input integer whose results the type of the entries holds: further ones are cut
+    off, and count as overflows; None where it holds all.
     """
 
     function: str
@@ -43,6 +45,7 @@ class Lut(Op):
     offset: int = 0
     shift: int = 0
     line: Tensor | None = None
+    within: tuple[int, int] | None = None
 
     kind: ClassVar[str] = "lut"
     variables: ClassVar[tuple[str, ...]] = ("table", "result")
@@ -117,7 +120,15 @@ class Lut(Op):
                 return cast_into(found, table.fixed().fraction, result, overflow)
             return look_up(entries, inputs[0], self.offset, self.shift, width)
 
-        return evaluate
+        if self.within is None:
+            return evaluate
+        first, last = self.within
+
+        def counted(inputs: Sequence[IntArray], overflow: OverflowCount) -> IntArray:
+            overflow.add(results=int(np.count_nonzero((inputs[0] < first) | (inputs[0] > last))))
+            return evaluate(inputs, overflow)
+
+        return counted
 
     def eval_float(self, inputs: Sequence[FloatArray]) -> FloatArray:
         if self.function == GIVEN:

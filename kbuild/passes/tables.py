@@ -41,19 +41,24 @@ def lut_table(
     span: bounds of the input values. An entry is the function in the middle of its cell, rounded to nearest.
     quantizer: entries are cast by the modes of the given type, which is that of a quantizer of the model.
     width: bits of an entry without a given type. lines: where the function is a line from some input on, a table that
-    cannot have one entry per input ends there, and the op has the line. taken: the results that matter, beyond which
-    entries without a given type saturate.
+    cannot have one entry per input ends there, and the op has the line. taken: the results that matter, which
+    the type of the entries holds where none is given.
     """
     function = FUNCTIONS[op.function]
-    least, most = taken if given is None else (-math.inf, math.inf)
     low = max(math.floor(span[0] * 2.0**x.fraction), x.min)
     high = min(math.ceil(span[1] * 2.0**x.fraction), x.max)
     limit = 1 << ((size or LUT_SIZE).bit_length() - 1)
 
     def values(offset: int, shift: int, count: int) -> FloatArray:
-        return np.clip(function(centers(offset, shift, count, x.fraction), *op.params), least, most)
+        return function(centers(offset, shift, count, x.fraction), *op.params)
 
-    of, line, first = given or _value_type(values(low, *cells(low, high, PROBES)), width), None, low
+    def type_of(low: int, high: int) -> FixedType:
+        return given or _value_type(np.clip(values(low, *cells(low, high, PROBES)), *taken), width)
+
+    of, line, first = type_of(low, high), None, low
+    within = None if given else _held(values, low, high, of)
+    if within is not None:
+        low, high = within
     if not quantizer or high - low >= limit:
         low, high = _where_it_changes(values, low, high, float(of.lsb) / 2)
     if lines and high - low >= limit and op.function in LINES:
@@ -62,14 +67,26 @@ def lut_table(
         end = _end_of_bend(values, low, high, x.fraction, float(slope.floats()), tolerance)
         if end <= high:
             line, high = slope, end - 1
-            of = given or _value_type(values(low, *cells(low, high, PROBES)), width)
+            of, within = type_of(low, high), None
             low, _ = _where_it_changes(values, first, high, float(of.lsb) / 2)
     shift, count = cells(low, high, limit if size else _enough(values, low, high, limit))
     if line is not None:
         low = high + 1 - (count << shift)  # the last cell ends where the line begins
     entries = values(low, shift, count)
     table = Tensor(entries).quantized(of) if quantizer else rounded(entries, of)
-    return replace(op, table=table, offset=low, shift=shift, line=line)
+    return replace(op, table=table, offset=low, shift=shift, line=line, within=within)
+
+
+def _held(values: Callable[[int, int, int], FloatArray], low: int, high: int, of: FixedType) -> tuple[int, int] | None:
+    """The part of low..high whose results the type holds, to an LSB: it may end just below a 1 that is never reached.
+    None where that is all, or not one part."""
+    shift, count = cells(low, high, PROBES)
+    least, most = (float(end) for end in of.range)
+    y, lsb = values(low, shift, count), float(of.lsb)
+    (inside,) = np.nonzero((y >= least - lsb) & (y <= most + lsb))
+    if not 0 < inside.size < count or inside[-1] - inside[0] + 1 != inside.size:
+        return None
+    return low + (int(inside[0]) << shift), min(low + ((int(inside[-1]) + 1) << shift) - 1, high)
 
 
 def _enough(values: Callable[[int, int, int], FloatArray], low: int, high: int, limit: int) -> int:

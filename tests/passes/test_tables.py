@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbuild.fixed import FixedType, Overflow, Quantization, to_float
+from kbuild.fixed import FixedType, Overflow, Quantization, from_float, to_float
 from kbuild.ir import Graph, Layer, Node, OverflowCount, Tensor
 from kbuild.ops.affine import Affine
 from kbuild.ops.functions import FUNCTIONS
@@ -101,6 +101,17 @@ def test_entries_have_the_range_that_the_results_take() -> None:
     assert np.abs(y - np.minimum(np.exp(to_float(q, x)), 20.0)).max() <= steps
     given = FixedType(16, 8, False)
     assert lut_table(Lut("exp"), x, (-32.0, 5.0), None, given, taken=(0.0, 20.0)).made().floats().max() > 140
+
+
+@pytest.mark.parametrize(("function", "beyond"), [("exp", [3.5, 31.0]), ("tanh", []), ("sigmoid", [])])
+def test_results_that_the_entries_do_not_hold_are_overflows(function: str, beyond: list[float]) -> None:
+    """The exponential of 3.46 is 32; a tangent that comes to 1 within an LSB is none."""
+    x = FixedType(16, 6, True, Quantization.RND, Overflow.SAT)
+    op = lut_table(Lut(function), x, (-32.0, 32.0), None, None, taken=(-20.0, 20.0))
+    held = [-32.0, -6.0, 0.0, 3.4, *([] if beyond else [6.0, 31.0])]
+    q, overflow = from_float(np.array([[*held, *beyond]]), x), OverflowCount()
+    op.eval([q], [x], op.made().fixed(), overflow)
+    assert (overflow.results, overflow.inside) == (len(beyond), 0)
 
 
 def exponential() -> Graph:
