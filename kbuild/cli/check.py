@@ -34,6 +34,7 @@ def _check(build: Build) -> None:
     from kbuild.flow.data_check import check_data
     from kbuild.flow.estimate import estimate
     from kbuild.flow.stages.optimize import STAGE as OPTIMIZE
+    from kbuild.flow.stages.validate import STAGE as VALIDATE
 
     recipe = build.recipe
     check_data(build)
@@ -50,7 +51,8 @@ def _check(build: Build) -> None:
         f"{found.multiplications} multiplications a sample, {found.constant_bits} bits of constants, "
         f"inputs of {found.input_bits} bits, outputs of {found.output_bits} bits"
     )
-    for line in (*OPTIMIZE.remarks(build.artifact("optimize")), *_tools(build)):
+    notes = [line for stage in (VALIDATE, OPTIMIZE) for line in stage.remarks(build.artifact(stage.name))]
+    for line in (*notes, *_tools(build)):
         print(line)
     print(f"{recipe.name}: the recipe is right")
 

@@ -67,7 +67,7 @@ def lut_table(
         end = _end_of_bend(values, low, high, x.fraction, float(slope.floats()), tolerance)
         if end <= high:
             line, high = slope, end - 1
-            of, within = type_of(low, high), None
+            of, within = type_of(first, high), None  # finer, so that more of the left counts
             low, _ = _where_it_changes(values, first, high, float(of.lsb) / 2)
     shift, count = cells(low, high, limit if size else _enough(values, low, high, limit))
     if line is not None:
@@ -134,6 +134,8 @@ def _where_it_changes(
     right = np.flatnonzero(np.abs(y - y[-1]) > tolerance)
     if not left.size:
         return low, low
+    if not right.size:  # a bump that the end is in the middle of
+        return high, high
     ends = max(int(left[0]) - 1, 0), min(int(right[-1]) + 1, count - 1)
     first, last = min(ends), max(ends)  # with coarse entries the two parts may overlap
     return low + (first << shift), min(low + (last << shift), high)

@@ -102,6 +102,14 @@ def test_check(kbuild: Kbuild, recipe: Path) -> None:
     assert not (recipe.parent / "out").exists()
 
 
+def test_check_names_keys_without_effect(kbuild: Kbuild, recipe: Path) -> None:
+    """A value that is the default asks for nothing."""
+    idle = ["WriterConfig.WriteTar=true", "WriterConfig.TBOutputStream=both", "AcceleratorConfig.Board=pynq-z2"]
+    done = kbuild("check", recipe, "--set", "Backend=Vitis", *(word for one in idle for word in ("--set", one)))
+    assert done.code == 0
+    assert "WriterConfig.WriteTar, AcceleratorConfig.Board have no effect with Backend: Vitis\n" in done.out
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbuild.fixed import FixedType, Overflow, Quantization, from_float, to_float
+from kbuild.fixed import FixedType, FloatArray, IntArray, Overflow, Quantization, from_float, to_float
 from kbuild.ir import Graph, Layer, Node, OverflowCount, Tensor
 from kbuild.ops.affine import Affine
-from kbuild.ops.functions import FUNCTIONS
+from kbuild.ops.functions import FUNCTIONS, LINES
 from kbuild.ops.input import Input
 from kbuild.ops.lut import Lut
 from kbuild.ops.relu import Relu
@@ -136,3 +139,47 @@ def test_an_exponential_has_the_range_of_its_data() -> None:
 def test_without_data_an_exponential_keeps_its_fraction() -> None:
     """Random inputs make it as large as 2**369, of which a type would leave nothing but that."""
     assert optimize(exponential(), Context())["e"].fixed().fraction == 7  # up to 256, which is 9 bits
+
+
+def off_by(op: Lut, x: FixedType, q: IntArray) -> FloatArray:
+    """How far an entry may be from the function: what that changes by within two cells, of the last ones for inputs
+    beyond them; and some LSBs of the entry, as the ends are those of the type before the table was cut at its line."""
+    q = np.clip(q, op.offset, op.end)
+    y = op.eval_float([to_float(np.concatenate([q - (1 << op.shift), q, q + (1 << op.shift)], axis=1), x)])
+    return y.max(axis=1) - y.min(axis=1) + 8 * float(op.made().fixed().lsb)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_tables(seed: int) -> None:
+    """Any input type, part of it that is reached, size, and type of the entries."""
+    rng = random.Random(seed)
+    for _ in range(60):
+        width = rng.randint(2, 13)
+        x = FixedType(width, rng.randint(-2, width + 2), rng.random() < 0.8)
+        low, high = sorted(rng.uniform(*map(float, x.range)) for _ in range(2))
+        entries = FixedType(rng.randint(2, 20), rng.randint(1, 8)) if rng.random() < 0.5 else None
+        function = Lut(rng.choice(sorted({*LINES, "tanh", "exp", "softsign"})))
+        seen = function.eval_float([np.linspace(low, rng.uniform(low, high), 100)])
+        taken = (seen.min() * 1.25, seen.max() * 1.25) if rng.random() < 0.5 else (-math.inf, math.inf)
+        op = lut_table(function, x, (low, high), rng.choice([None, 1024]), entries, taken=taken,
+                       lines=rng.random() < 0.8)  # fmt: skip
+        q = np.arange(math.ceil(low / float(x.lsb)), math.floor(high / float(x.lsb)) + 1)[:, None]
+        of = op.infer_type([x])
+        y, wanted = to_float(op.eval([q], [x], of, OverflowCount()), of)[:, 0], op.eval_float([to_float(q, x)])[:, 0]
+        least, most = map(float, op.made().fixed().range)
+        held = (wanted >= least) & (wanted <= most) | ((q[:, 0] >= op.end) & (op.line is not None))
+        assert (np.abs(y - wanted) <= off_by(op, x, q))[held].all(), (op.function, x, low, high, entries, taken)
+
+
+def test_a_bump_within_the_tolerance_of_its_end() -> None:
+    x, entries = FixedType(13, 4), FixedType(3, 2)
+    op = lut_table(Lut("mish"), x, (-4.3777, 3.4089), 64, entries)
+    assert op.line is not None and op.made().data.size <= 64
+
+
+def test_the_type_of_entries_holds_all_that_is_left_of_a_line() -> None:
+    """The line takes what was large; of the rest, gelu(-2) = -0.0455 is the largest."""
+    x = FixedType(13, 14)
+    op = lut_table(Lut("gelu"), x, (-4096.0, 5942.0), None, None)
+    y = op.eval([np.array([[-1]])], [x], FixedType(16, 1), OverflowCount())
+    assert to_float(y, FixedType(16, 1))[0, 0] == pytest.approx(-0.0455, abs=1e-4)

@@ -1,8 +1,8 @@
-"""`validate`: the recipe holds together. Reading it is the check, so there is nothing to make."""
+"""`validate`: the recipe holds together. Reading it is the check, so there is nothing to make but what to say of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from kbuild.flow.stage import Stage
 if TYPE_CHECKING:
     from kbuild.flow.build import Build
     from kbuild.flow.cache import Artifact
+
+_NOTES = "notes.txt"
 
 
 class Validate(Stage):
@@ -24,10 +26,16 @@ class Validate(Stage):
         return {"settings": build.recipe.settings}
 
     def make(self, build: Build, folder: Path) -> None:
-        pass
+        if build.recipe.vendor:
+            from kbuild.config.unused import remarks
+
+            (folder / _NOTES).write_text("\n".join(remarks(build.recipe)), encoding="utf-8")
 
     def outputs(self, build: Build, artifact: Artifact) -> Mapping[str, Content]:
         return {}
+
+    def remarks(self, artifact: Artifact) -> Sequence[str]:
+        return artifact.text(_NOTES).splitlines() if _NOTES in artifact.files else ()
 
 
 STAGE = Validate()
