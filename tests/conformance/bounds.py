@@ -5,8 +5,8 @@ Each value has its real number v and a bound e on |computed - v|. An op adds to 
 - in general: the op with its rounded constants, over every input within v +- e (the op's own interval arithmetic);
 - where products are rounded to an accumulator: one LSB of it for each product;
 - a table: half a cell by the largest slope of the function, a whole one more at the ends beyond which the function is
-  held constant, since it changes by no more than an LSB there; and half an LSB for the rounding of an entry, or what is
-  beyond the range of its type;
+  held constant, since it changes by no more than an LSB there; and half an LSB for the rounding of an entry, or an
+  LSB at the end of its type;
 - softmax: exp(2 e) - 1 of the probability, and the LSBs that `docs/arithmetic.md` promises;
 - normalization: the shift of the mean, the relative shift of the root, and `quotient_error` of the tables;
 - recurrent layers: the same rules applied to each operation of each step;
@@ -192,9 +192,10 @@ def function_error(op: Lut, of: FixedType, x: Bounded) -> Array:
     first, last = op.offset * lsb, (op.offset + (table.data.size << op.shift)) * lsb
     inside = (x.value - x.error >= first) & (x.value + x.error <= last)
     reached = x.error + np.where(inside, 0.5, 1.5) * cell
-    rounded = np.where(inside, 0.5, 1.5) * float(table.fixed().lsb)
-    value, (low, high) = op.eval_float([x.value]), map(float, table.fixed().range)
-    rounded = np.maximum(rounded, np.maximum(value - high, low - value))  # an entry ends where its type does
+    step, (low, high) = float(table.fixed().lsb), map(float, table.fixed().range)
+    rounded, value = np.where(inside, 0.5, 1.5) * step, op.eval_float([x.value])
+    # a type may end below a 1 that is never reached; one that ends further inside is too small, and no excuse
+    rounded = np.maximum(rounded, np.clip(np.maximum(value - high, low - value), 0.0, step))
     if op.function == "sqrt":  # its slope has no bound, but |sqrt(a) - sqrt(b)| <= sqrt(|a - b|)
         return np.sqrt(reached) + rounded
     return slope_of(op.function, op.params, Bounded(x.value, reached)) * reached + rounded
